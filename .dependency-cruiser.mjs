@@ -1,0 +1,101 @@
+const rooms = '(transport|tunnel|access|relay|dialects|masking|evidence|store|observe|console|demo)';
+
+export default {
+  forbidden: [
+    {
+      name: 'no-loops',
+      comment: 'No import loop, not even of types.',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'rooms-are-blind',
+      comment: 'A room never imports a neighbour; the wiring file hands it an interface.',
+      severity: 'error',
+      from: { path: `^lib/${rooms}/` },
+      to: { path: `^lib/${rooms}/`, pathNot: '^lib/$1/' },
+    },
+    {
+      name: 'core-imports-nothing',
+      severity: 'error',
+      from: { path: '^lib/core/' },
+      to: { pathNot: '^lib/core/|^(node:)?[a-z]+$', dependencyTypesNot: ['core'] },
+    },
+    {
+      name: 'gen-imports-nothing-of-lib',
+      severity: 'error',
+      from: { path: '^lib/gen/' },
+      to: { path: '^lib/(?!gen/)' },
+    },
+    {
+      name: 'wire-imports-core-and-gen',
+      severity: 'error',
+      from: { path: '^lib/wire/' },
+      to: { path: '^lib/', pathNot: '^lib/(wire|core|gen)/' },
+    },
+    {
+      name: 'wire-is-pure',
+      comment: 'Bytes to frames and back: no sockets, files, clocks or processes.',
+      severity: 'error',
+      from: { path: '^lib/wire/' },
+      to: {
+        path: '^(node:)?(net|tls|fs|http|http2|https|dgram|dns|child_process|worker_threads|timers|fs/promises|timers/promises)$',
+      },
+    },
+    {
+      name: 'sockets-live-in-transport',
+      comment: 'Only transport owns sockets; observe serves health and admin, demo speaks gRPC.',
+      severity: 'error',
+      from: { path: `^lib/${rooms}/`, pathNot: '^lib/(transport|observe|demo)/' },
+      to: { path: '^(node:)?(net|tls|dgram|http2)$' },
+    },
+    {
+      name: 'rooms-import-down',
+      severity: 'error',
+      from: { path: `^lib/${rooms}/` },
+      to: { path: '^lib/', pathNot: `^lib/(${rooms}|wire|core|gen)/` },
+    },
+    {
+      name: 'config-imports-down',
+      severity: 'error',
+      from: { path: '^lib/config/' },
+      to: { path: '^lib/(cli/|gateway|connect|expose)' },
+    },
+    {
+      name: 'wiring-imports-down',
+      severity: 'error',
+      from: { path: '^lib/(gateway|connect|expose)[^/]*\\.ts$' },
+      to: { path: '^lib/cli/' },
+    },
+    {
+      name: 'lib-imports-no-tests',
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: { path: '^(test|bench|scripts)/' },
+    },
+    {
+      name: 'no-dev-dependencies-in-lib',
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'unknown', 'undetermined'] },
+    },
+    {
+      name: 'resolvable',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true },
+    },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^lib/gen/.*\\.js$' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+      extensions: ['.ts', '.js', '.mjs', '.json', '.d.ts'],
+    },
+  },
+};

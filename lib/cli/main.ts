@@ -1,0 +1,2 @@
+process.stderr.write('lockwire: no command is built yet\n');
+process.exitCode = 2;

@@ -1,0 +1,183 @@
+/**
+ * What rooms need of each other, as small interfaces: the wiring files hand them in. A room implements a port or
+ * takes one; it never imports the room on the other side.
+ */
+import type { Accepted, CloseReason, Identity, Principal } from './session.ts';
+
+/**
+ * One connection as raw bytes: a TLS socket, a unix socket, a test's pipe.
+ * The owner keeps one write in flight and pauses reading to push back.
+ */
+export interface Carrier {
+  /** Attaches the one owner; nothing is delivered before. Called once. */
+  start(events: CarrierEvents): void;
+  /**
+   * Writes chunks in order. They must not change until `done`, which is called once they have left this process, or
+   * never if the carrier closes first. Calling again before `done` is a bug.
+   */
+  write(chunks: readonly Uint8Array[], done: () => void): void;
+  /** Half-closes: FIN (for TLS, close_notify and FIN) after the writes before it. */
+  end(): void;
+  /** Ends both directions at once; with `abort`, as a reset where the transport has one. `closed` still follows. */
+  destroy(abort?: boolean): void;
+  pause(): void;
+  resume(): void;
+}
+
+export interface CarrierEvents {
+  /** Bytes in order. The chunk is the receiver's to keep; it may be a view of a larger buffer. */
+  data(chunk: Uint8Array): void;
+  /** The peer half-closed; writing is still possible. */
+  end(): void;
+  /** The last event, exactly once. `error` is set where the end was not orderly. */
+  closed(error: Error | undefined): void;
+}
+
+/**
+ * One stream of a session under credit: what relays move bytes between. At most its window of bytes is delivered and
+ * not yet given back by `consume`, so whoever holds them is bounded by it.
+ */
+export interface ByteStream {
+  /** Attaches the one reader; bytes that came earlier are delivered at once, in order. Called once. */
+  start(events: StreamEvents): void;
+  /** Queues bytes; the caller keeps what is not yet `flushed` under the credit of their source. */
+  write(chunk: Uint8Array): void;
+  /** Half-closes after the bytes before it. Idempotent. */
+  end(): void;
+  /** Ends both directions at once and tells the peer why. Idempotent; `closed` still follows if it has not yet. */
+  reset(reason: CloseReason): void;
+  /** Gives back credit for bytes that were written onward. */
+  consume(bytes: number): void;
+}
+
+export interface StreamEvents {
+  /** Bytes in order; the chunk is the receiver's to keep. */
+  data(chunk: Uint8Array): void;
+  /** The peer half-closed. */
+  end(): void;
+  /** So many of the bytes given to `write` have left this process. */
+  flushed(bytes: number): void;
+  /** The last event, exactly once. */
+  closed(reason: CloseReason): void;
+}
+
+/** A connection that a listener accepted and whose TLS handshake is done. */
+export interface AcceptedConnection {
+  readonly facts: Accepted;
+  readonly carrier: Carrier;
+  /** Which of the listener's routes server name and ALPN chose. */
+  readonly route: Route;
+  /** The client's certificate chain as DER, leaf first; empty where it sent none. Verified against the listener's CAs. */
+  readonly certificates: readonly Uint8Array[];
+  /** 32 bytes bound to this TLS connection (RFC 8446 section 7.5), label `EXPORTER-lockwire-v1`. */
+  exporter(): Uint8Array;
+  /** Identity is settled: the connection no longer counts as unfinished and its deadline is lifted. */
+  permitted(): void;
+  /** A credential was refused: counts against the source address. */
+  failed(): void;
+}
+
+export type Route = { readonly kind: 'tunnel' } | { readonly kind: 'tcp'; readonly target: string };
+
+/** A connection that this process made to a TLS server, verified. */
+export interface DialledConnection {
+  readonly carrier: Carrier;
+  readonly facts: TlsFacts;
+  exporter(): Uint8Array;
+}
+
+/** What this end could see of a TLS connection; what it could not see is absent. */
+export interface TlsFacts {
+  /** `TLSv1.3` or `TLSv1.2`. */
+  readonly version: string;
+  readonly cipher: string;
+  /** Key-exchange group; only the dialling end can know it. */
+  readonly group?: string;
+  readonly serverName?: string;
+  readonly alpn?: string;
+  /** True where an earlier session was resumed. */
+  readonly resumed: boolean;
+  /** SHA-256 of the peer's leaf certificate, hex; absent where it sent none. */
+  readonly peerCertificateSha256?: string;
+  /** Common name of the issuer of the peer's leaf, as text for people. */
+  readonly peerIssuer?: string;
+}
+
+/** What the presenter of a token proved beside it; `cnf` is checked against these (RFC 7800, RFC 8705). */
+export interface Presented {
+  /** DER of the client certificate of the same connection. */
+  readonly certificate?: Uint8Array;
+  /** 32-byte Ed25519 public key that signed the same connection's exporter. */
+  readonly instanceKey?: Uint8Array;
+}
+
+/** Turns credentials into identities. Every refusal is a LockwireError `unauthenticated` that names no secret. */
+export interface Authenticator {
+  token(token: string, presented: Presented): Promise<Identity>;
+  /** `chain` is DER, leaf first, already verified against the listener's CAs by TLS. */
+  certificate(chain: readonly Uint8Array[]): Identity;
+}
+
+export type Action = 'connect' | 'expose' | 'call' | 'message' | 'admin';
+
+export interface AccessRequest {
+  readonly principal: Principal;
+  readonly action: Action;
+  readonly resource: { readonly type: 'Target' | 'Admin'; readonly id: string };
+  /** Facts for the policy; no volatile ones, so that the decision can be cached. */
+  readonly context: Readonly<Record<string, string | boolean | number>>;
+}
+
+export interface Decision {
+  readonly allow: boolean;
+  /** Random, short, unguessable enough to quote: `lockwire explain ID` finds it. Empty for a permit. */
+  readonly id: string;
+  /** The id of the rule that decided; `default-deny` where none did. */
+  readonly rule: string;
+}
+
+/** Decides by policy: deny by default, never throws. */
+export interface Authorizer {
+  decide(request: AccessRequest): Decision;
+}
+
+/** Structured log; values are escaped and length-capped by the implementation, and never hold a secret. */
+export interface Log {
+  debug(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+  /** A log that adds these fields to each line. */
+  child(fields: LogFields): Log;
+}
+
+export type LogFields = Readonly<Record<string, unknown>>;
+
+export const silentLog: Log = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  child: () => silentLog,
+};
+
+/** Counters and gauges. Names are `lockwire_…`; label values are configured names or closed sets, never a peer's text. */
+export interface Metrics {
+  counter(name: string, help: string): Counter;
+  /** A counter by one or more labels; asking twice with the same values gives the same counter. */
+  counters(name: string, help: string, labels: readonly string[]): (...values: string[]) => Counter;
+  /** Read when scraped. */
+  gauge(name: string, help: string, read: () => number): void;
+}
+
+export interface Counter {
+  add(amount?: number): void;
+}
+
+const noCounter: Counter = { add() {} };
+
+export const noMetrics: Metrics = {
+  counter: () => noCounter,
+  counters: () => () => noCounter,
+  gauge() {},
+};

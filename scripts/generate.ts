@@ -1,0 +1,25 @@
+// Writes the generated files; with --check, only says which differ. Each generator is a function from nothing to text.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Path from the project's root → its text. */
+const generators: Record<string, () => string | Promise<string>> = {};
+
+const checking = process.argv.includes('--check');
+for (const [path, generate] of Object.entries(generators)) {
+  const full = join(root, path);
+  const wanted = await generate();
+  const found = existsSync(full) ? readFileSync(full, 'utf8') : undefined;
+  if (found === wanted) continue;
+  if (checking) {
+    process.stderr.write(`${path} is not what 'npm run generate' writes\n`);
+    process.exitCode = 1;
+    continue;
+  }
+  mkdirSync(dirname(full), { recursive: true });
+  writeFileSync(full, wanted);
+  process.stdout.write(`wrote ${path}\n`);
+}
