@@ -2,11 +2,14 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { autogenDescriptor } from './generate-autogen.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Path from the project's root → its text. */
-const generators: Record<string, () => string | Promise<string>> = {};
+const generators: Record<string, () => string | Promise<string>> = {
+  'lib/gen/autogen.ts': () => autogenDescriptor(root),
+};
 
 const checking = process.argv.includes('--check');
 for (const [path, generate] of Object.entries(generators)) {

@@ -1,0 +1,54 @@
+/** Bounds of the AutoGen-speaking host of `lockwire up`, and of the client of `lockwire try`. */
+
+export interface HostLimits {
+  /** Longest gRPC message in either direction; AutoGen's own limit, which its workers cannot pass either. */
+  readonly maxMessageBytes: number;
+  /** Workers (client-ids) at a time. */
+  readonly maxClients: number;
+  readonly maxAgentTypes: number;
+  readonly maxSubscriptions: number;
+  /** Longest client-id, agent type, agent key, topic type or subscription id. */
+  readonly maxNameBytes: number;
+  /** Unanswered RPCs of one worker. */
+  readonly maxPendingRequests: number;
+  /** Unanswered RPCs of all workers. */
+  readonly maxPendingRequestsInAll: number;
+  /** Bytes that wait for one slow worker; from here on whoever sends to it is read no further. */
+  readonly maxQueuedBytes: number;
+  /** A worker whose queue is full and that takes nothing for so long is let go, so that its senders move again. */
+  readonly stallTimeoutMs: number;
+  /** What a worker registered without an open channel is forgotten after this. */
+  readonly orphanTimeoutMs: number;
+  /** Streams of one HTTP/2 connection: workers of one process share one. */
+  readonly maxConcurrentStreams: number;
+  /** How long `close` lets calls end by themselves. */
+  readonly closeGraceMs: number;
+}
+
+export const defaultHostLimits: HostLimits = {
+  maxMessageBytes: 4 * 1024 * 1024,
+  maxClients: 1_000,
+  maxAgentTypes: 10_000,
+  maxSubscriptions: 10_000,
+  maxNameBytes: 1_024,
+  maxPendingRequests: 10_000,
+  maxPendingRequestsInAll: 100_000,
+  maxQueuedBytes: 8 * 1024 * 1024,
+  stallTimeoutMs: 30_000,
+  orphanTimeoutMs: 30_000,
+  maxConcurrentStreams: 256,
+  closeGraceMs: 1_000,
+};
+
+export interface TryLimits {
+  readonly maxRpcs: number;
+  readonly maxPublishes: number;
+  /** Largest payload that is tried: AutoGen's 4 MiB, less the envelope. */
+  readonly maxPayloadBytes: number;
+}
+
+export const tryLimits: TryLimits = {
+  maxRpcs: 100_000,
+  maxPublishes: 100_000,
+  maxPayloadBytes: 4 * 1024 * 1024 - 4_096,
+};
