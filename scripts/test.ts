@@ -1,6 +1,7 @@
 // Runs tap and prints what a person needs: a line a file, each failure in full, and last the plain count.
 // Usage: node scripts/test.ts [tap arguments or test files]
 import { spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type FinalResults, Parser, type Result } from 'tap-parser';
@@ -45,7 +46,13 @@ function took(result: Result): string {
   return result.time ? ` (${(result.time / 1000).toFixed(1)} s)` : '';
 }
 
-const child = spawn(process.execPath, [tap, 'run', '--reporter=tap', ...process.argv.slice(2)], {
+/** tap takes files and globs; people name folders too. */
+function expand(argument: string): string {
+  const folder = statSync(join(root, argument), { throwIfNoEntry: false })?.isDirectory();
+  return folder ? `${argument.replace(/\/$/, '')}/**/*.test.ts` : argument;
+}
+
+const child = spawn(process.execPath, [tap, 'run', '--reporter=tap', ...process.argv.slice(2).map(expand)], {
   cwd: root,
   stdio: ['ignore', 'pipe', 'inherit'],
 });

@@ -181,3 +181,11 @@ export const noMetrics: Metrics = {
   counters: () => () => noCounter,
   gauge() {},
 };
+
+/** An Ed25519 key that names one running process to its peers. */
+export interface InstanceKey {
+  /** 32 bytes, raw (RFC 8032). */
+  readonly publicKey: Uint8Array;
+  /** 64 bytes. */
+  sign(message: Uint8Array): Uint8Array;
+}

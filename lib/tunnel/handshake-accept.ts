@@ -1,0 +1,214 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock, Timer } from '../core/clock.ts';
+import { LockwireError } from '../core/errors.ts';
+import type { Carrier, InstanceKey } from '../core/ports.ts';
+import type { CloseCode, CloseReason, Identity } from '../core/session.ts';
+import type { ControlFrame, Hello } from '../wire/tunnel/frames.ts';
+import { keyBytes } from '../wire/tunnel/limits.ts';
+import { Link, type LinkHandler } from './link.ts';
+import { type Bound, challengeMessage, helloMessage, verifyProof, welcomeMessage } from './proof.ts';
+import { type SessionPorts, TunnelSession } from './session.ts';
+
+export interface AcceptHandshake {
+  /** The session's id: in logs at both ends. */
+  readonly session: string;
+  readonly gatewayKey: InstanceKey;
+  /** This gateway process, and how many stand behind the same address. */
+  readonly instance: string;
+  readonly instances: number;
+  /** 32 bytes bound to the TLS connection under the carrier. */
+  readonly exporter: Uint8Array;
+}
+
+/** Whether the bearer of a Hello, whose connection is proven, gets a session; a refusal is thrown as a RefusedHello. */
+export type Admit = (hello: Hello) => Promise<Identity & { readonly name: string }>;
+
+/** A refusal that the peer is told. */
+export class RefusedHello extends LockwireError {
+  readonly reason: CloseReason;
+
+  constructor(reason: CloseReason) {
+    super(reason.code === 'denied' ? 'denied' : 'unauthenticated', reason.text);
+    this.reason = reason;
+  }
+}
+
+export interface Admitted {
+  readonly session: TunnelSession;
+  readonly hello: Hello;
+  readonly identity: Identity;
+}
+
+/**
+ * The gateway's handshake: Challenge, Hello, Welcome. `ports` is made once the Hello is admitted, so that it can know
+ * whose session it serves. Rejects with LockwireError; the peer was then told with a GoAway.
+ */
+export function acceptTunnel(
+  carrier: Carrier,
+  options: AcceptHandshake,
+  admit: Admit,
+  ports: Pick<SessionPorts, 'clock' | 'limits'>,
+  sessionPorts: (hello: Hello, identity: Identity) => SessionPorts,
+): Promise<Admitted> {
+  return new Promise((resolve, reject) => {
+    const handshake = new Accepting(options, admit, ports, sessionPorts, resolve, reject);
+    handshake.begin(new Link(carrier, handshake, ports.clock, ports.limits));
+  });
+}
+
+/** `hello` is awaited → `admission` is → over, with a session or an error. */
+type State = { readonly awaiting: 'hello' | 'admission' | 'nothing' };
+
+class Accepting implements LinkHandler {
+  readonly #options: AcceptHandshake;
+  readonly #admit: Admit;
+  readonly #clock: Clock;
+  readonly #sessionPorts: (hello: Hello, identity: Identity) => SessionPorts;
+  readonly #resolve: (admitted: Admitted) => void;
+  readonly #reject: (error: LockwireError) => void;
+  readonly #nonce = randomBytes(keyBytes);
+  readonly #deadline: Timer;
+  #sentMs = 0;
+  #link: Link | undefined;
+  #state: State = { awaiting: 'hello' };
+
+  constructor(
+    options: AcceptHandshake,
+    admit: Admit,
+    { clock, limits }: Pick<SessionPorts, 'clock' | 'limits'>,
+    sessionPorts: (hello: Hello, identity: Identity) => SessionPorts,
+    resolve: (admitted: Admitted) => void,
+    reject: (error: LockwireError) => void,
+  ) {
+    this.#options = options;
+    this.#admit = admit;
+    this.#clock = clock;
+    this.#sessionPorts = sessionPorts;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    const text = `no session within ${limits.handshakeTimeoutMs} ms`;
+    this.#deadline = clock.after(limits.handshakeTimeoutMs, () => this.#refuse('timeout', text));
+  }
+
+  begin(link: Link): void {
+    this.#link = link;
+    const { gatewayKey, exporter } = this.#options;
+    link.start();
+    link.send(0, {
+      type: 'challenge',
+      nonce: this.#nonce,
+      gatewayKey: gatewayKey.publicKey,
+      signature: gatewayKey.sign(challengeMessage(exporter, this.#nonce)),
+    });
+    this.#sentMs = this.#clock.monotonic();
+  }
+
+  frame(_stream: number, frame: ControlFrame): void {
+    if (this.#state.awaiting === 'hello' && frame.type === 'hello') return this.#hello(frame);
+    this.#refuse('protocol', `${frame.type} while ${this.#state.awaiting} was awaited`);
+  }
+
+  data(): void {
+    this.#refuse('protocol', 'data before Welcome');
+  }
+
+  read(): void {}
+
+  malformed(reason: CloseReason): void {
+    this.#refuse('protocol', reason.text);
+  }
+
+  closed(reason: CloseReason): void {
+    if (this.#state.awaiting === 'nothing') return;
+    this.#over();
+    this.#reject(new LockwireError('closed', `closed before Welcome: ${reason.text}`));
+  }
+
+  #hello(hello: Hello): void {
+    const roundTripMs = this.#clock.monotonic() - this.#sentMs;
+    const bound: Bound = {
+      exporter: this.#options.exporter,
+      role: hello.role,
+      gatewayNonce: this.#nonce,
+      clientNonce: hello.nonce,
+    };
+    // Before the credential is looked at: one that was stolen by a box in the middle is worth nothing here.
+    if (!verifyProof(hello.instanceKey, helloMessage(bound), hello.signature)) {
+      return this.#refuse(
+        'intercepted',
+        'TLS to the gateway is intercepted: the two ends see different connections',
+      );
+    }
+    if ((hello.role === 'expose') !== (hello.target !== '')) {
+      return this.#refuse('protocol', `role ${hello.role} with target '${hello.target}'`);
+    }
+    this.#state = { awaiting: 'admission' };
+    this.#admit(hello).then(
+      identity => this.#welcome(hello, identity, bound, roundTripMs),
+      (error: unknown) => this.#refuseWith(error),
+    );
+  }
+
+  #welcome(
+    hello: Hello,
+    identity: Identity & { readonly name: string },
+    bound: Bound,
+    roundTripMs: number,
+  ): void {
+    const link = this.#link;
+    if (link === undefined || this.#state.awaiting !== 'admission') return;
+    this.#over();
+    const { session: id, gatewayKey, instance, instances } = this.#options;
+    const ports = this.#sessionPorts(hello, identity);
+    link.send(0, {
+      type: 'welcome',
+      signature: gatewayKey.sign(welcomeMessage(bound)),
+      session: id,
+      sessionSecret: randomBytes(keyBytes),
+      instance,
+      instances,
+      earlyWindow: ports.limits.earlyWindowBytes,
+      expiresAt: identity.credential.expiresAtMs,
+      patience: 0,
+      principal: identity.name,
+    });
+    const session = new TunnelSession(
+      { id, side: 'gateway', role: hello.role, peerEarlyWindow: hello.earlyWindow, roundTripMs },
+      link,
+      ports,
+    );
+    this.#resolve({ session, hello, identity });
+  }
+
+  #refuseWith(error: unknown): void {
+    if (error instanceof RefusedHello)
+      return this.#refuse(error.reason.code, error.reason.text, error.reason.decision);
+    this.#refuse('internal', 'internal error');
+  }
+
+  #refuse(code: CloseCode, text: string, decision = ''): void {
+    if (this.#state.awaiting === 'nothing') return;
+    this.#over();
+    const reason: CloseReason = decision ? { code, text, decision } : { code, text };
+    this.#link?.farewell({ type: 'goAway', code, text, decision, lastStream: 0 }, reason);
+    this.#reject(new LockwireError(errorCode(code), text));
+  }
+
+  #over(): void {
+    this.#state = { awaiting: 'nothing' };
+    this.#deadline.cancel();
+  }
+}
+
+function errorCode(code: CloseCode): LockwireError['code'] {
+  switch (code) {
+    case 'denied':
+    case 'unauthenticated':
+    case 'intercepted':
+    case 'timeout':
+    case 'protocol':
+      return code;
+    default:
+      return 'unavailable';
+  }
+}

@@ -1,0 +1,191 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock, Timer } from '../core/clock.ts';
+import { LockwireError } from '../core/errors.ts';
+import type { Carrier, InstanceKey } from '../core/ports.ts';
+import type { CloseReason } from '../core/session.ts';
+import type { Challenge, ControlFrame, Role, Welcome } from '../wire/tunnel/frames.ts';
+import { keyBytes } from '../wire/tunnel/limits.ts';
+import { Link, type LinkHandler } from './link.ts';
+import { type Bound, challengeMessage, helloMessage, verifyProof, welcomeMessage } from './proof.ts';
+import { reasonOf, type SessionPorts, TunnelSession } from './session.ts';
+
+export interface DialHandshake {
+  readonly role: Role;
+  /** The target that an expose serves; '' for a connect. */
+  readonly target: string;
+  /** '' where the TLS client certificate is the credential. */
+  readonly token: string;
+  readonly instanceKey: InstanceKey;
+  /** 32 bytes bound to the TLS connection under the carrier. */
+  readonly exporter: Uint8Array;
+  /** Who issued the certificate that TLS saw: named where TLS turns out to be intercepted. */
+  readonly certificateIssuer: string;
+  /** The gateway's key where it is pinned. */
+  readonly gatewayKey?: Uint8Array;
+  readonly software: string;
+}
+
+export interface Dialled {
+  readonly session: TunnelSession;
+  readonly welcome: Welcome;
+  /** Raw Ed25519 key that the gateway proved. */
+  readonly gatewayKey: Uint8Array;
+}
+
+/** A gateway's refusal, with its decision. */
+export class TunnelRefused extends LockwireError {
+  readonly reason: CloseReason;
+
+  constructor(reason: CloseReason) {
+    const code = {
+      denied: 'denied',
+      unauthenticated: 'unauthenticated',
+      intercepted: 'intercepted',
+    } as const;
+    const known = Object.hasOwn(code, reason.code) ? code[reason.code as keyof typeof code] : 'unavailable';
+    super(known, reason.text || reason.code);
+    this.reason = reason;
+  }
+}
+
+/**
+ * The dialling end's handshake: waits for the Challenge, proves that no one ends TLS in between, shows the credential,
+ * and has a session at Welcome. Rejects with `intercepted`, `timeout`, `protocol`, `unavailable` or TunnelRefused.
+ */
+export function dialTunnel(carrier: Carrier, hello: DialHandshake, ports: SessionPorts): Promise<Dialled> {
+  return new Promise((resolve, reject) => {
+    const handshake = new Dialling(hello, ports, resolve, reject);
+    handshake.begin(new Link(carrier, handshake, ports.clock, ports.limits));
+  });
+}
+
+/** awaiting `challenge` → awaiting `welcome` → over, with a session or an error. */
+type State =
+  | { readonly awaiting: 'challenge' }
+  | {
+      readonly awaiting: 'welcome';
+      readonly bound: Bound;
+      readonly gatewayKey: Uint8Array;
+      readonly sentMs: number;
+    }
+  | { readonly awaiting: 'nothing' };
+
+class Dialling implements LinkHandler {
+  readonly #hello: DialHandshake;
+  readonly #ports: SessionPorts;
+  readonly #clock: Clock;
+  readonly #resolve: (dialled: Dialled) => void;
+  readonly #reject: (error: LockwireError) => void;
+  readonly #deadline: Timer;
+  #link: Link | undefined;
+  #state: State = { awaiting: 'challenge' };
+
+  constructor(
+    hello: DialHandshake,
+    ports: SessionPorts,
+    resolve: (dialled: Dialled) => void,
+    reject: (error: LockwireError) => void,
+  ) {
+    this.#hello = hello;
+    this.#ports = ports;
+    this.#clock = ports.clock;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    const { handshakeTimeoutMs } = ports.limits;
+    this.#deadline = this.#clock.after(handshakeTimeoutMs, () =>
+      this.#fail(new LockwireError('timeout', `the gateway did not answer within ${handshakeTimeoutMs} ms`)),
+    );
+  }
+
+  begin(link: Link): void {
+    this.#link = link;
+    link.start();
+  }
+
+  frame(_stream: number, frame: ControlFrame): void {
+    if (frame.type === 'goAway') return this.#fail(new TunnelRefused(reasonOf(frame)));
+    const state = this.#state;
+    if (state.awaiting === 'challenge' && frame.type === 'challenge') return this.#challenged(frame);
+    if (state.awaiting === 'welcome' && frame.type === 'welcome') return this.#welcomed(state, frame);
+    this.#fail(new LockwireError('protocol', `${frame.type} while ${state.awaiting} was awaited`));
+  }
+
+  data(): void {
+    this.#fail(new LockwireError('protocol', 'data before Welcome'));
+  }
+
+  read(): void {}
+
+  malformed(reason: CloseReason): void {
+    this.#fail(new LockwireError('protocol', `no Lockwire gateway, or a broken one: ${reason.text}`));
+  }
+
+  closed(reason: CloseReason): void {
+    this.#fail(new LockwireError('unavailable', `the gateway closed the connection: ${reason.text}`));
+  }
+
+  #challenged({ nonce, gatewayKey, signature }: Challenge): void {
+    const { exporter, role, target, token, instanceKey, software } = this.#hello;
+    const pinned = this.#hello.gatewayKey;
+    if (pinned && !Buffer.from(pinned).equals(gatewayKey)) {
+      return this.#intercepted('its key is not the one that was pinned');
+    }
+    if (!verifyProof(gatewayKey, challengeMessage(exporter, nonce), signature)) {
+      return this.#intercepted('the two ends see different TLS connections');
+    }
+    const clientNonce = randomBytes(keyBytes);
+    const bound: Bound = { exporter, role, gatewayNonce: nonce, clientNonce };
+    this.#state = { awaiting: 'welcome', bound, gatewayKey, sentMs: this.#clock.monotonic() };
+    this.#link?.send(0, {
+      type: 'hello',
+      nonce: clientNonce,
+      role,
+      target,
+      token,
+      instanceKey: instanceKey.publicKey,
+      signature: instanceKey.sign(helloMessage(bound)),
+      earlyWindow: this.#ports.limits.earlyWindowBytes,
+      software,
+    });
+  }
+
+  #welcomed(state: Extract<State, { awaiting: 'welcome' }>, welcome: Welcome): void {
+    if (!verifyProof(state.gatewayKey, welcomeMessage(state.bound), welcome.signature)) {
+      return this.#intercepted('its Welcome is not signed by the key of its Challenge');
+    }
+    const link = this.#link;
+    if (link === undefined) return;
+    this.#over();
+    // In the same turn: the next frame of this very chunk is the session's.
+    const session = new TunnelSession(
+      {
+        id: welcome.session,
+        side: 'dialler',
+        role: this.#hello.role,
+        peerEarlyWindow: welcome.earlyWindow,
+        roundTripMs: this.#clock.monotonic() - state.sentMs,
+      },
+      link,
+      this.#ports,
+    );
+    this.#resolve({ session, welcome, gatewayKey: state.gatewayKey });
+  }
+
+  #intercepted(why: string): void {
+    const { certificateIssuer } = this.#hello;
+    const text = `TLS to the gateway is intercepted; the certificate seen was issued by ${certificateIssuer} (${why})`;
+    this.#fail(new LockwireError('intercepted', text));
+  }
+
+  #fail(error: LockwireError): void {
+    if (this.#state.awaiting === 'nothing') return;
+    this.#over();
+    this.#link?.destroy({ code: 'io', text: error.message });
+    this.#reject(error);
+  }
+
+  #over(): void {
+    this.#state = { awaiting: 'nothing' };
+    this.#deadline.cancel();
+  }
+}

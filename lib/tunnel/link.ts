@@ -1,0 +1,124 @@
+import { AdaptiveWriter } from '../core/adaptive-writer.ts';
+import type { Clock, Timer } from '../core/clock.ts';
+import { messageOf } from '../core/errors.ts';
+import type { Carrier } from '../core/ports.ts';
+import type { CloseReason } from '../core/session.ts';
+import { FrameDecoder } from '../wire/tunnel/decode.ts';
+import type { ControlFrame } from '../wire/tunnel/frames.ts';
+import type { TunnelLimits } from './options.ts';
+import { Outbox } from './outbox.ts';
+
+/** Who takes the frames of a link: first the handshake, then the session. */
+export interface LinkHandler {
+  frame(stream: number, frame: ControlFrame): void;
+  data(stream: number, chunk: Uint8Array): void;
+  /** A chunk of the carrier's was read to its end. */
+  read(): void;
+  /** The peer sent what is no frame; the handler says good-bye. */
+  malformed(reason: CloseReason): void;
+  /** The last event: the carrier is gone. */
+  closed(reason: CloseReason): void;
+}
+
+/** Frames over one carrier: decoder, outbox and adaptive writer joined. Knows nothing of what the frames mean. */
+export class Link {
+  readonly outbox: Outbox;
+  readonly #carrier: Carrier;
+  readonly #writer: AdaptiveWriter;
+  readonly #clock: Clock;
+  readonly #lingerMs: number;
+  readonly #decoder: FrameDecoder;
+  #handler: LinkHandler;
+  #farewell: CloseReason | undefined;
+  #lingering: Timer | undefined;
+  #closed = false;
+
+  constructor(carrier: Carrier, handler: LinkHandler, clock: Clock, limits: TunnelLimits) {
+    this.#carrier = carrier;
+    this.#handler = handler;
+    this.#clock = clock;
+    this.#lingerMs = limits.lingerMs;
+    this.outbox = new Outbox(limits);
+    this.#decoder = new FrameDecoder({
+      data: (stream, chunk) => this.#handler.data(stream, chunk),
+      frame: (stream, frame) => this.#handler.frame(stream, frame),
+    });
+    this.#writer = new AdaptiveWriter(carrier, {
+      pendingBytes: () => this.outbox.pendingBytes(),
+      take: maxBytes => this.outbox.take(maxBytes),
+      written: () => this.#written(),
+    });
+  }
+
+  /** Encoded bytes of sequenced frames that were read whole. */
+  get received(): number {
+    return this.#decoder.received;
+  }
+
+  start(): void {
+    this.#carrier.start({
+      data: chunk => this.#read(chunk),
+      end: () => this.destroy({ code: 'io', text: 'the peer closed the connection' }),
+      closed: error => this.#close({ code: 'io', text: error?.message ?? 'the connection closed' }),
+    });
+  }
+
+  /** Whose frames they are from here on. */
+  attach(handler: LinkHandler): void {
+    this.#handler = handler;
+  }
+
+  send(stream: number, frame: ControlFrame): void {
+    if (this.#farewell) return;
+    this.outbox.control(stream, frame);
+    this.#writer.wake();
+  }
+
+  wake(): void {
+    if (!this.#farewell) this.#writer.wake();
+  }
+
+  /** Sends a last frame, reads no more, and closes once it is written, or after the linger time. */
+  farewell(frame: ControlFrame, reason: CloseReason): void {
+    if (this.#farewell) return;
+    this.outbox.dropData();
+    this.outbox.control(0, frame);
+    this.#farewell = reason;
+    this.#decoder.stop();
+    this.#lingering = this.#clock.after(this.#lingerMs, () => this.#carrier.destroy());
+    this.#writer.wake();
+  }
+
+  /** Ends at once, without a word. */
+  destroy(reason: CloseReason): void {
+    if (this.#closed) return;
+    this.#farewell ??= reason;
+    this.#decoder.stop();
+    this.#writer.stop();
+    this.#carrier.destroy();
+  }
+
+  #read(chunk: Uint8Array): void {
+    if (this.#farewell) return;
+    try {
+      this.#decoder.push(chunk);
+    } catch (error) {
+      this.#handler.malformed({ code: 'protocol', text: messageOf(error) });
+      return;
+    }
+    if (!this.#farewell) this.#handler.read();
+  }
+
+  #written(): void {
+    this.outbox.written();
+    if (this.#farewell && this.outbox.pendingBytes() === 0) this.#carrier.end();
+  }
+
+  #close(reason: CloseReason): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#lingering?.cancel();
+    this.#writer.stop();
+    this.#handler.closed(this.#farewell ?? reason);
+  }
+}
