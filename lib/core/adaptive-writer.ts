@@ -16,11 +16,21 @@ export interface WriteSource {
  * current task, with all that the task produced. Idle and 12 KiB or more: at the next immediate, with all that this
  * round of reads produced. A write in flight: in its callback. Measured at depth 32: 4.5 µs a message, 7.6 with a
  * write each.
+ *
+ * ```
+ *          wake              settle, immediate
+ *   idle ───────▶ scheduled ───────────────────▶ writing ──┐ done, more ready
+ *     ▲                                            │   ▲───┘
+ *     └────────────────── done, none ready ────────┘         stop: from any, for good
+ * ```
  */
 export class AdaptiveWriter {
   readonly #carrier: Carrier;
   readonly #source: WriteSource;
   #state: 'idle' | 'scheduled' | 'writing' | 'stopped' = 'idle';
+  /** Inside `carrier.write`, and whether it was done before it came back. */
+  #calling = false;
+  #doneWhileCalling = false;
 
   constructor(carrier: Carrier, source: WriteSource) {
     this.#carrier = carrier;
@@ -39,7 +49,7 @@ export class AdaptiveWriter {
     queueMicrotask(this.#settle);
   }
 
-  /** Writes no more; the source's bytes are its owner's to drop. */
+  /** Writes no more, and `written` is not called again; the source's bytes are its owner's to drop. */
   stop(): void {
     this.#state = 'stopped';
   }
@@ -51,20 +61,38 @@ export class AdaptiveWriter {
   };
 
   readonly #flush = (): void => {
-    if (this.#state === 'stopped') return;
+    // A loop and not a call from `#done`: a carrier that is done at once would overflow the stack.
+    while (this.#state !== 'stopped' && this.#writeOnce()) this.#source.written();
+  };
+
+  /** True where the write was done before the carrier came back from it. */
+  #writeOnce(): boolean {
     const chunks = this.#source.take(maxWriteBytes);
     if (chunks.length === 0) {
       this.#state = 'idle';
-      return;
+      return false;
     }
     this.#state = 'writing';
+    this.#doneWhileCalling = false;
+    this.#calling = true;
     this.#carrier.write(chunks, this.#done);
-  };
+    this.#calling = false;
+    return this.#doneWhileCalling && !this.#stopped();
+  }
 
   readonly #done = (): void => {
-    if (this.#state === 'stopped') return;
-    // Before `written`, which may wake us: it must find the writer busy, not start a second write.
+    if (this.#state !== 'writing') return;
+    if (this.#calling) {
+      this.#doneWhileCalling = true;
+      return;
+    }
+    // `written` may wake us: the state still says `writing`, so no second write is started.
     this.#source.written();
-    if (this.#state === 'writing') this.#flush();
+    this.#flush();
   };
+
+  /** A carrier may fail inside `write` and its owner stop us there; a method, since types don't see that. */
+  #stopped(): boolean {
+    return this.#state === 'stopped';
+  }
 }

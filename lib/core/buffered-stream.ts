@@ -1,4 +1,6 @@
 import { AdaptiveWriter } from './adaptive-writer.ts';
+import { safeText } from './bytes.ts';
+import { invariant } from './errors.ts';
 import { baseWindowBytes } from './limits.ts';
 import { OutputBuffer } from './output-buffer.ts';
 import type { ByteStream, Carrier, StreamEvents } from './ports.ts';
@@ -6,7 +8,17 @@ import { type CloseReason, done } from './session.ts';
 
 /**
  * A carrier as one byte stream under credit: reading pauses while a window of bytes is delivered and not given back.
+ * What the carrier has read by then is delivered all the same, so at most one read stands beyond the window.
  * For a carrier that bears exactly one stream; a tunnel's carrier is never paused for one of its streams.
+ *
+ * ```
+ *          reset                     carrier closed
+ *   live ─────────▶ resetting ─────────────────────────▶ closed
+ *     └───────────────── carrier closed ────────────────────▲
+ *
+ *   live, our side:    open ── end ──▶ ending ── all bytes written, carrier.end ──▶ ended
+ *   live, their side:  open ── the carrier's end ──▶ ended
+ * ```
  */
 export class BufferedStream implements ByteStream {
   readonly #carrier: Carrier;
@@ -14,14 +26,15 @@ export class BufferedStream implements ByteStream {
   readonly #output = new OutputBuffer();
   readonly #writer: AdaptiveWriter;
   #events: StreamEvents | undefined;
-  #reason: CloseReason | undefined;
+  #state: 'live' | 'resetting' | 'closed' = 'live';
+  #ours: 'open' | 'ending' | 'ended' = 'open';
+  #theirs: 'open' | 'ended' = 'open';
+  #resetReason: CloseReason = done;
+  /** Delivered and not given back. */
   #outstanding = 0;
   #paused = false;
+  /** In flight: taken from the output, not yet written. */
   #taken = 0;
-  #ending = false;
-  #ended = false;
-  #peerEnded = false;
-  #closed = false;
 
   constructor(carrier: Carrier, windowBytes: number = baseWindowBytes) {
     this.#carrier = carrier;
@@ -34,6 +47,7 @@ export class BufferedStream implements ByteStream {
   }
 
   start(events: StreamEvents): void {
+    invariant(this.#events === undefined, 'a stream is started once');
     this.#events = events;
     this.#carrier.start({
       data: chunk => this.#received(chunk),
@@ -43,35 +57,43 @@ export class BufferedStream implements ByteStream {
   }
 
   write(chunk: Uint8Array): void {
-    if (this.#closed || this.#ending) return;
+    // After a reset nothing is written any more: bytes kept here would stay until the carrier closes.
+    if (this.#state !== 'live' || this.#ours !== 'open') return;
     this.#output.append(chunk);
     this.#writer.wake();
   }
 
   end(): void {
-    if (this.#closed || this.#ending) return;
-    this.#ending = true;
+    if (this.#state !== 'live' || this.#ours !== 'open') return;
+    this.#ours = 'ending';
     this.#endWhenWritten();
   }
 
   reset(reason: CloseReason): void {
-    if (this.#closed || this.#reason) return;
-    this.#reason = reason;
-    this.#writer.stop();
-    this.#output.clear();
+    if (this.#state !== 'live') return;
+    this.#state = 'resetting';
+    this.#resetReason = reason;
+    this.#dropOutput();
     this.#carrier.destroy(true);
   }
 
   consume(bytes: number): void {
-    this.#outstanding -= bytes;
-    if (this.#paused && this.#outstanding <= this.#windowBytes / 2) {
-      this.#paused = false;
-      this.#carrier.resume();
+    if (this.#state !== 'live') return;
+    if (bytes > this.#outstanding) {
+      // Our own bug, but this one stream's: the others of the process live on.
+      const text = `internal error: ${bytes} B given back of ${this.#outstanding} B outstanding`;
+      this.reset({ code: 'internal', text });
+      return;
     }
+    this.#outstanding -= bytes;
+    // Half a window and not the first byte: else a slow writer makes one pause and resume of each of its writes.
+    if (!this.#paused || this.#outstanding > this.#windowBytes / 2) return;
+    this.#paused = false;
+    this.#carrier.resume();
   }
 
   #received(chunk: Uint8Array): void {
-    if (this.#reason) return;
+    if (this.#state !== 'live') return;
     this.#outstanding += chunk.byteLength;
     if (!this.#paused && this.#outstanding >= this.#windowBytes) {
       this.#paused = true;
@@ -81,8 +103,8 @@ export class BufferedStream implements ByteStream {
   }
 
   #peerEnd(): void {
-    if (this.#reason) return;
-    this.#peerEnded = true;
+    if (this.#state !== 'live') return;
+    this.#theirs = 'ended';
     this.#events?.end();
   }
 
@@ -101,20 +123,28 @@ export class BufferedStream implements ByteStream {
   }
 
   #endWhenWritten(): void {
-    if (!this.#ending || this.#ended || this.#closed) return;
+    if (this.#state !== 'live' || this.#ours !== 'ending') return;
     if (this.#output.byteLength > 0 || this.#taken > 0) return;
-    this.#ended = true;
+    this.#ours = 'ended';
     this.#carrier.end();
   }
 
-  #close(error: Error | undefined): void {
-    if (this.#closed) return;
-    this.#closed = true;
+  #dropOutput(): void {
     this.#writer.stop();
     this.#output.clear();
-    const orderly = this.#ended && this.#peerEnded && error === undefined;
-    const reason =
-      this.#reason ?? (orderly ? done : { code: 'io', text: error?.message ?? 'connection closed' });
+  }
+
+  #close(error: Error | undefined): void {
+    if (this.#state === 'closed') return;
+    const reason = this.#state === 'resetting' ? this.#resetReason : this.#closeReason(error);
+    this.#state = 'closed';
+    this.#dropOutput();
     this.#events?.closed(reason);
+  }
+
+  #closeReason(error: Error | undefined): CloseReason {
+    if (error) return { code: 'io', text: safeText(error.message) };
+    if (this.#ours === 'ended' && this.#theirs === 'ended') return done;
+    return { code: 'io', text: 'connection closed before its end' };
   }
 }
