@@ -52,3 +52,31 @@ export const tryLimits: TryLimits = {
   maxPublishes: 100_000,
   maxPayloadBytes: 4 * 1024 * 1024 - 4_096,
 };
+
+export interface DevelopmentLimits {
+  /** Life of the development certificates. */
+  readonly certificateLifeMs: number;
+  /** Material with less than this part of its life left is made anew at the next start. */
+  readonly remakeBelow: number;
+  /** Certificates begin this much earlier, for clocks that are a little behind. */
+  readonly backdateMs: number;
+  readonly tokenLifeMs: number;
+  readonly maxTokenLifeMs: number;
+  /** Part of a token's life after which it is replaced. */
+  readonly renewAt: number;
+  /** The wall clock is looked at this often: a timer stands still while the machine sleeps. */
+  readonly renewalCheckMs: number;
+  /** Largest file that is read back. */
+  readonly maxFileBytes: number;
+}
+
+export const developmentLimits: DevelopmentLimits = {
+  certificateLifeMs: 30 * 24 * 60 * 60_000,
+  remakeBelow: 0.2,
+  backdateMs: 5 * 60_000,
+  tokenLifeMs: 60 * 60_000,
+  maxTokenLifeMs: 24 * 60 * 60_000,
+  renewAt: 0.8,
+  renewalCheckMs: 30_000,
+  maxFileBytes: 65_536,
+};
