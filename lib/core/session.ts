@@ -78,13 +78,27 @@ export interface Connected extends Permitted {
   readonly connectedAtMs: number;
 }
 
-export interface Closed extends Connected {
+/**
+ * A leg of `connect` or `expose`: the gateway decided, these ends carry bytes and know no more than that. Only they
+ * make one.
+ */
+export interface LocalLeg {
+  readonly session: string;
+  readonly target: string;
+  readonly upstream: string;
+  readonly connectedAtMs: number;
+}
+
+/** How a relayed session ended. */
+export interface Ended {
   readonly closedAtMs: number;
   readonly reason: CloseReason;
   /** Bytes from the client, and to it. */
   readonly bytesUp: number;
   readonly bytesDown: number;
 }
+
+export type Closed = Connected & Ended;
 
 /** Why a stream or a session ended. `proto/tunnel.proto` numbers the codes. */
 export const closeCodes: readonly [

@@ -1,12 +1,12 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import type { ByteStream, StreamEvents } from '../core/ports.ts';
-import { type Closed, type CloseReason, type Connected, done } from '../core/session.ts';
+import { type CloseReason, type Connected, done, type Ended, type LocalLeg } from '../core/session.ts';
 import { checkRelayOptions, type RelayOptions, relayDefaults } from './options.ts';
 
-export interface RelayHooks {
+export interface RelayHooks<Session> {
   readonly clock: Clock;
   /** Both streams have closed. The last call, exactly once. */
-  onClosed(closed: Closed): void;
+  onClosed(closed: Session & Ended): void;
 }
 
 export interface RelayHandle {
@@ -19,11 +19,11 @@ export interface RelayHandle {
  * queued in the other, and its credit is given back when the other flushed it. So a reader that is slow stops the
  * writer, and memory is bounded by the two windows.
  */
-export function relay(
+export function relay<Session extends Connected | LocalLeg>(
   client: ByteStream,
   upstream: ByteStream,
-  session: Connected,
-  hooks: RelayHooks,
+  session: Session,
+  hooks: RelayHooks<Session>,
   options: RelayOptions = relayDefaults,
 ): RelayHandle {
   checkRelayOptions(options);
@@ -55,10 +55,10 @@ type RelayState =
   | { readonly kind: 'cutting'; readonly reason: CloseReason; readonly closed: Side | undefined }
   | { readonly kind: 'closed' };
 
-class TcpRelay implements RelayHandle {
+class TcpRelay<Session extends Connected | LocalLeg> implements RelayHandle {
   readonly #streams: Readonly<Record<Side, ByteStream>>;
-  readonly #session: Connected;
-  readonly #hooks: RelayHooks;
+  readonly #session: Session;
+  readonly #hooks: RelayHooks<Session>;
   readonly #options: RelayOptions;
   #state: RelayState = { kind: 'moving' };
   /** Whose half-close was seen, and passed on to the other. */
@@ -71,8 +71,8 @@ class TcpRelay implements RelayHandle {
   constructor(
     client: ByteStream,
     upstream: ByteStream,
-    session: Connected,
-    hooks: RelayHooks,
+    session: Session,
+    hooks: RelayHooks<Session>,
     options: RelayOptions,
   ) {
     this.#streams = { client, upstream };

@@ -32,6 +32,10 @@ export interface SessionPorts {
   onNotice(notice: CloseReason): void;
   /** The peer takes no new streams any more. */
   onGoAway(reason: CloseReason): void;
+  /** A new credential in place of the one that runs out: verifies it, says until when it holds; rejects to refuse it. */
+  onRenew(token: string): Promise<{ readonly expiresAt: number }>;
+  /** The gateway took the renewed credential. */
+  onRenewed(expiresAt: number): void;
   /** The last event. */
   onClosed(reason: CloseReason): void;
 }
@@ -60,6 +64,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
   #lastPeer = 0;
   #acked = 0;
   #ackTimer: Timer | undefined;
+  #renewing = false;
   #tick: Timer;
 
   constructor(facts: SessionFacts, link: Link, ports: SessionPorts) {
@@ -120,6 +125,12 @@ export class TunnelSession implements LinkHandler, StreamHost {
     if (!this.#notices.take(this.clock.monotonic())) return false;
     this.send(0, { type: 'notice', ...verdict(reason) });
     return true;
+  }
+
+  /** Shows a new credential before the old one runs out; `onRenewed` follows, or the end of the session. */
+  renew(token: string): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return;
+    this.send(0, { type: 'renew', token });
   }
 
   /** Takes no new streams; those that are open run on, and the session ends with the last. */
@@ -194,8 +205,13 @@ export class TunnelSession implements LinkHandler, StreamHost {
         return this.#peerNotice(frame);
       case 'goAway':
         return this.#peerGoesAway(frame);
+      case 'renew':
+        return void this.#peerRenews(frame.token);
+      case 'renewed':
+        if (this.facts.side === 'gateway') return this.fault('renewed to the gateway');
+        return this.#ports.onRenewed(frame.expiresAt);
       default:
-        // Handshake frames come once; Resume and Renew are of a later version of this program.
+        // Handshake frames come once; Resume is of a later version of this program.
         return this.fault(`${frame.type} in an open session`);
     }
   }
@@ -320,6 +336,21 @@ export class TunnelSession implements LinkHandler, StreamHost {
     }
     this.#ports.onGoAway(reason);
     this.#endIfDrained();
+  }
+
+  /** One at a time: a signature check costs more than the frame that asks for it. */
+  async #peerRenews(token: string): Promise<void> {
+    if (this.facts.side === 'dialler') return this.fault('renew to a client');
+    if (this.#renewing) return this.fault('renew while one is being checked');
+    this.#renewing = true;
+    try {
+      const { expiresAt } = await this.#ports.onRenew(token);
+      this.send(0, { type: 'renewed', expiresAt });
+    } catch (error) {
+      this.close({ code: 'unauthenticated', text: `renewal refused: ${messageOf(error)}` });
+    } finally {
+      this.#renewing = false;
+    }
   }
 
   #sendAck(): void {

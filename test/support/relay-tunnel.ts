@@ -27,6 +27,8 @@ export async function tunnelOver(
     },
     onNotice() {},
     onGoAway() {},
+    onRenew: () => Promise.reject(new Error('not here')),
+    onRenewed() {},
     onClosed() {},
   });
   const hello = {

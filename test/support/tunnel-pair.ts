@@ -155,6 +155,8 @@ export interface SessionEnd {
   readonly opened: { stream: TunnelStream; request: Open }[];
   readonly notices: CloseReason[];
   readonly goAways: CloseReason[];
+  /** What the gateway answered to renewals. */
+  readonly renewals: number[];
   readonly closed: Promise<CloseReason>;
 }
 
@@ -218,6 +220,7 @@ function end(clock: Clock, limits: TunnelLimits, onOpen?: PairOptions['onOpen'])
   const opened: SessionEnd['opened'] = [];
   const notices: CloseReason[] = [];
   const goAways: CloseReason[] = [];
+  const renewals: number[] = [];
   const { promise: closed, resolve } = Promise.withResolvers<CloseReason>();
   const ports: SessionPorts = {
     clock,
@@ -229,9 +232,11 @@ function end(clock: Clock, limits: TunnelLimits, onOpen?: PairOptions['onOpen'])
     },
     onNotice: notice => notices.push(notice),
     onGoAway: reason => goAways.push(reason),
+    onRenew: async () => ({ expiresAt: identity.credential.expiresAtMs + 1000 }),
+    onRenewed: expiresAt => renewals.push(expiresAt),
     onClosed: resolve,
   };
-  return { ports, facts: { pool, opened, notices, goAways, closed } };
+  return { ports, facts: { pool, opened, notices, goAways, renewals, closed } };
 }
 
 /** What one stream received, as it came. */

@@ -63,3 +63,14 @@ t.test('a reset is seen with its code, text and decision at the other end', asyn
   gateway.opened[0]!.stream.reset({ code: 'denied', text: 'no', decision: '7f3a' });
   t.same(await near.closed, { code: 'denied', text: 'no', decision: '7f3a' });
 });
+
+t.test('a renewed credential is checked and answered in band, and a stream does not notice', async t => {
+  const { client, gateway } = await tunnelPair({ onOpen: stream => stream.accept() });
+  const near = readAll(client.session.open('autogen', 'unix'));
+  client.session.renew('d.e.f');
+  await quiet();
+  t.same(client.renewals, [1_900_000_001_000]);
+  t.equal(gateway.session.streamCount, 1);
+  gateway.opened[0]!.stream.reset({ code: 'cancelled', text: 'over' });
+  t.match(await near.closed, { code: 'cancelled' });
+});

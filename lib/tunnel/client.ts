@@ -1,0 +1,208 @@
+import type { Timer } from '../core/clock.ts';
+import { LockwireError, messageOf } from '../core/errors.ts';
+import type { DialledConnection, InstanceKey, Log } from '../core/ports.ts';
+import type { CloseReason } from '../core/session.ts';
+import type { Role } from '../wire/tunnel/frames.ts';
+import { type Dialled, dialTunnel } from './handshake-dial.ts';
+import type { SessionPorts, TunnelSession } from './session.ts';
+
+export interface TunnelClientOptions {
+  readonly role: Role;
+  /** The target that an expose serves; '' for a connect. */
+  readonly target: string;
+  readonly instanceKey: InstanceKey;
+  readonly software: string;
+  /** Delay before the second redial; it doubles up to the maximum. The first redial is at once. */
+  readonly firstRedialMs: number;
+  readonly maxRedialMs: number;
+  /** Calls of `session` that may wait at once. */
+  readonly maxWaiting: number;
+}
+
+export const defaultRedial: Pick<TunnelClientOptions, 'firstRedialMs' | 'maxRedialMs' | 'maxWaiting'> = {
+  firstRedialMs: 100,
+  maxRedialMs: 5_000,
+  maxWaiting: 64,
+};
+
+/** Between two renewals, however little is left. */
+const leastRenewalMs = 2_000;
+
+export interface TunnelClientPorts
+  extends Omit<SessionPorts, 'onClosed' | 'onGoAway' | 'onRenew' | 'onRenewed'> {
+  readonly log: Log;
+  dial(): Promise<DialledConnection>;
+  /** The current token; '' where the TLS client certificate is the credential. */
+  token(): Promise<string>;
+  onUp(dialled: Dialled): void;
+  /** The session is gone, or dialling failed; another try follows. */
+  onDown(error: LockwireError): void;
+}
+
+/** Keeps one tunnel session to a gateway: dials, and dials again when it is lost or the gateway drains. */
+export class TunnelClient {
+  readonly #options: TunnelClientOptions;
+  readonly #ports: TunnelClientPorts;
+  #session: TunnelSession | undefined;
+  /** Sessions whose gateway drains: their streams run on. */
+  readonly #draining = new Set<TunnelSession>();
+  readonly #waiting = new Set<(session: TunnelSession | undefined) => void>();
+  #failures = 0;
+  #redial: Timer | undefined;
+  #stopped = false;
+
+  constructor(options: TunnelClientOptions, ports: TunnelClientPorts) {
+    this.#options = options;
+    this.#ports = ports;
+  }
+
+  /** Dials once: so that a refusal at start can be told and ends the program. Later losses are redialled. */
+  async start(): Promise<Dialled> {
+    return await this.#dial();
+  }
+
+  /** Keeps trying from the start. */
+  startPatiently(): void {
+    void this.#dialAgain();
+  }
+
+  /** The session that takes new streams, waiting for one at most so long. */
+  session(waitMs: number): Promise<TunnelSession> {
+    if (this.#session?.state === 'open') return Promise.resolve(this.#session);
+    const { maxWaiting } = this.#options;
+    if (this.#waiting.size >= maxWaiting) {
+      return Promise.reject(
+        new LockwireError('limit', `${maxWaiting} connections wait for the gateway, the limit`),
+      );
+    }
+    return new Promise((resolve, reject) => {
+      const settle = (session: TunnelSession | undefined): void => {
+        timer.cancel();
+        this.#waiting.delete(settle);
+        if (session) resolve(session);
+        else reject(new LockwireError('unavailable', `no session with the gateway within ${waitMs} ms`));
+      };
+      const timer = this.#ports.clock.after(waitMs, () => settle(undefined));
+      this.#waiting.add(settle);
+    });
+  }
+
+  /** Ends all sessions: at once, or after their streams where `drain`. */
+  stop(reason: CloseReason, drain: boolean): void {
+    this.#stopped = true;
+    this.#redial?.cancel();
+    for (const settle of [...this.#waiting]) settle(undefined);
+    for (const session of [...this.#draining, ...(this.#session ? [this.#session] : [])]) {
+      if (drain) session.drain(reason);
+      else session.close(reason);
+    }
+  }
+
+  /** Streams of all its sessions. */
+  get streamCount(): number {
+    let count = this.#session?.streamCount ?? 0;
+    for (const session of this.#draining) count += session.streamCount;
+    return count;
+  }
+
+  async #dial(): Promise<Dialled> {
+    const { role, target, instanceKey, software } = this.#options;
+    const token = await this.#ports.token();
+    const connection = await this.#ports.dial();
+    let own: TunnelSession | undefined;
+    const dialled = await dialTunnel(
+      connection.carrier,
+      {
+        role,
+        target,
+        token,
+        instanceKey,
+        exporter: connection.exporter(),
+        certificateIssuer: connection.facts.peerIssuer ?? 'an unknown issuer',
+        software,
+      },
+      {
+        ...this.#ports,
+        onGoAway: reason => this.#goesAway(own, reason),
+        onRenew: () => Promise.reject(new LockwireError('protocol', 'a gateway renews nothing')),
+        onRenewed: expiresAt => {
+          if (own) this.#renewLater(own, expiresAt);
+        },
+        onClosed: reason => this.#lost(own, reason),
+      },
+    );
+    own = dialled.session;
+    if (own.state !== 'open') throw new LockwireError('unavailable', 'the gateway ended the session at once');
+    if (this.#stopped) own.close({ code: 'shutdown', text: 'stopping' });
+    else this.#up(dialled);
+    return dialled;
+  }
+
+  #up(dialled: Dialled): void {
+    this.#session = dialled.session;
+    this.#failures = 0;
+    this.#renewLater(dialled.session, dialled.welcome.expiresAt);
+    this.#ports.onUp(dialled);
+    for (const settle of [...this.#waiting]) settle(dialled.session);
+  }
+
+  /** At 80 % of what is left of the credential's life, again and again while its file brings no newer one. */
+  #renewLater(session: TunnelSession, expiresAt: number): void {
+    const leftMs = expiresAt - this.#ports.clock.now();
+    this.#ports.clock.after(Math.max(leftMs * 0.8, leastRenewalMs), () => void this.#renew(session));
+  }
+
+  async #renew(session: TunnelSession): Promise<void> {
+    if (session.state === 'closing' || session.state === 'closed') return;
+    try {
+      const token = await this.#ports.token();
+      // A certificate cannot be renewed in band: the next connection shows the new one.
+      if (token !== '') session.renew(token);
+    } catch (error) {
+      this.#ports.log.warn(
+        { error: messageOf(error) },
+        'no new token; the session ends when the old one runs out',
+      );
+    }
+  }
+
+  #goesAway(session: TunnelSession | undefined, reason: CloseReason): void {
+    if (session === undefined || session !== this.#session) return;
+    this.#session = undefined;
+    this.#draining.add(session);
+    this.#ports.log.info(
+      { session: session.facts.id, reason: reason.text },
+      'gateway goes away; dialling again',
+    );
+    void this.#dialAgain();
+  }
+
+  #lost(session: TunnelSession | undefined, reason: CloseReason): void {
+    if (session === undefined || this.#draining.delete(session)) return;
+    if (session !== this.#session || this.#stopped) return;
+    this.#session = undefined;
+    this.#ports.onDown(new LockwireError('unavailable', `tunnel lost: ${reason.text || reason.code}`));
+    void this.#dialAgain();
+  }
+
+  async #dialAgain(): Promise<void> {
+    if (this.#stopped) return;
+    try {
+      await this.#dial();
+    } catch (error) {
+      if (this.#stopped) return;
+      const failure =
+        error instanceof LockwireError ? error : new LockwireError('unavailable', messageOf(error));
+      this.#ports.onDown(failure);
+      this.#redialLater();
+    }
+  }
+
+  /** Doubling, with up to half of it left to chance, so that a thousand clients don't come back at once. */
+  #redialLater(): void {
+    const { firstRedialMs, maxRedialMs } = this.#options;
+    const delayMs = Math.min(maxRedialMs, firstRedialMs * 2 ** Math.min(this.#failures, 16));
+    this.#failures += 1;
+    this.#redial = this.#ports.clock.after(delayMs * (0.5 + Math.random() / 2), () => void this.#dialAgain());
+  }
+}
