@@ -62,7 +62,7 @@ export function developmentConfig(facts: DevelopmentConfigFacts): string {
 `;
 }
 
-export const developmentPolicy = `${editElsewhere}
+export const developmentPolicy: string = `${editElsewhere}
 
 // Whoever holds a development token may reach the AutoGen host, and may be the one that serves it.
 @id("development-users")

@@ -56,7 +56,7 @@ export async function readOwnFile(
   try {
     const { mode, uid, size } = await file.stat();
     checkOwner(path, uid);
-    if ((mode & othersMask) !== 0)
+    if (secret && (mode & othersMask) !== 0)
       throw new LockwireError(
         'config',
         `${path} can be read by other users (${octal(mode)}): chmod 600 ${path}`,
