@@ -14,6 +14,9 @@ export class SocketCarrier implements Carrier {
   readonly #transport: Socket | undefined;
   #events: CarrierEvents | undefined;
   #error: Error | undefined;
+  /** Bytes that may still come before `#exceeded` is called. */
+  #allowance: number = Number.POSITIVE_INFINITY;
+  #exceeded: (() => void) | undefined;
   #paused = false;
   #ended = false;
   #peerEnded = false;
@@ -41,12 +44,18 @@ export class SocketCarrier implements Carrier {
       process.nextTick(() => events.closed(this.#closeError()));
       return;
     }
-    this.#socket.on('data', chunk => events.data(chunk as Buffer));
+    this.#socket.on('data', chunk => this.#received(chunk as Buffer));
     this.#socket.once('end', () => {
       this.#peerEnded = true;
       events.end();
     });
     if (!this.#paused) this.#socket.resume();
+  }
+
+  /** Delivers at most so many bytes more; then none, and `exceeded` is called. Infinity lifts an earlier limit. */
+  limit(maxBytes: number, exceeded?: () => void): void {
+    this.#allowance = maxBytes;
+    this.#exceeded = exceeded;
   }
 
   write(chunks: readonly Uint8Array[], done: () => void): void {
@@ -85,6 +94,12 @@ export class SocketCarrier implements Carrier {
   resume(): void {
     this.#paused = false;
     if (this.#events) this.#socket.resume();
+  }
+
+  #received(chunk: Buffer): void {
+    this.#allowance -= chunk.byteLength;
+    if (this.#allowance >= 0) this.#events?.data(chunk);
+    else this.#exceeded?.();
   }
 
   /** RST, so that the peer can't take what it has for the whole. A unix socket has none. */

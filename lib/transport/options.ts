@@ -1,0 +1,94 @@
+/** Limits of the transport room: each with its default. */
+
+export interface LocalOptions {
+  /** Connections at once on one local listener; more are closed as they come. */
+  readonly maxConnections: number;
+  readonly dialTimeoutMs: number;
+}
+
+export const defaultLocalOptions: LocalOptions = { maxConnections: 1024, dialTimeoutMs: 10_000 };
+
+export interface ListenerLimits {
+  /** From accept until `permitted`. */
+  readonly deadlineMs: number;
+  /** Connections not yet permitted; at the cap the oldest one goes. */
+  readonly maxUnfinished: number;
+  /** The same for one source (IPv6: a /64), whose own oldest goes. */
+  readonly maxUnfinishedPerSource: number;
+  /** Connections in all. */
+  readonly maxConnections: number;
+  /** Bytes taken from a connection that is not yet permitted. */
+  readonly maxBytesBeforePermitted: number;
+  /** First bytes looked at to find the ClientHello's end. */
+  readonly maxClientHelloBytes: number;
+  /** Refused credentials of one source a minute; beyond that its new connections are closed at once. */
+  readonly maxFailuresPerMinute: number;
+  /** Sources that are remembered; the one longest unheard of is forgotten. */
+  readonly maxSources: number;
+  /** Log lines about one source a minute. */
+  readonly maxLogLinesPerMinute: number;
+  /** Age at which the keys that seal session tickets are replaced. */
+  readonly ticketKeyLifeMs: number;
+  /** Server names that get tickets of their own; names beyond that get none. */
+  readonly maxTicketNames: number;
+  /** Client chains remembered for resumption, which brings the leaf only. */
+  readonly maxRememberedChains: number;
+}
+
+export const defaultListenerLimits: ListenerLimits = {
+  deadlineMs: 10_000,
+  maxUnfinished: 512,
+  maxUnfinishedPerSource: 128,
+  maxConnections: 10_000,
+  maxBytesBeforePermitted: 65_536,
+  maxClientHelloBytes: 16_384,
+  maxFailuresPerMinute: 20,
+  maxSources: 4096,
+  maxLogLinesPerMinute: 6,
+  ticketKeyLifeMs: 12 * 3_600_000,
+  maxTicketNames: 64,
+  maxRememberedChains: 1024,
+};
+
+export interface ListenerTls {
+  /** PEM: the leaf, then its intermediates. */
+  readonly cert: string;
+  readonly key: string;
+  readonly minVersion?: 'TLSv1.3' | 'TLSv1.2';
+  readonly clientCertificates: 'none' | 'optional' | 'required';
+  /** PEM bundles of the authorities that clients' certificates may come from. */
+  readonly clientAuthorities: readonly string[];
+}
+
+export interface TcpRoute {
+  readonly target: string;
+  /** Exact names, or `*.example.com` for one label. */
+  readonly serverNames: readonly string[];
+  /** Refuse connections without a verified client certificate. */
+  readonly clientCertificate: boolean;
+}
+
+export interface ListenerOptions {
+  readonly name: string;
+  readonly bind: { readonly host: string; readonly port: number };
+  readonly tls: ListenerTls;
+  readonly routes: { readonly tunnel: boolean; readonly tcp: readonly TcpRoute[] };
+  readonly limits?: Partial<ListenerLimits>;
+}
+
+export interface DialerOptions {
+  readonly host: string;
+  readonly port: number;
+  /** The name to verify, where it is not `host`. */
+  readonly serverName?: string;
+  /** PEM bundles; the system's roots where absent. */
+  readonly ca?: readonly string[];
+  readonly alpn: readonly string[];
+  readonly cert?: string;
+  readonly key?: string;
+  readonly minVersion?: 'TLSv1.3' | 'TLSv1.2';
+  /** Name lookup, TCP and TLS together. */
+  readonly timeoutMs?: number;
+}
+
+export const defaultDialTimeoutMs = 10_000;

@@ -1,0 +1,204 @@
+import type { X509Certificate } from 'node:crypto';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import {
+  checkServerIdentity,
+  connect as connectTls,
+  createSecureContext,
+  getCACertificates,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls';
+import type { Clock, Timer } from '../core/clock.ts';
+import { codeOf, LockwireError, messageOf } from '../core/errors.ts';
+import type { DialledConnection, TlsFacts } from '../core/ports.ts';
+import { formatAddress } from './address.ts';
+import { assertKeyMatches, fingerprint, issuerName, isValidAt, splitPem } from './certificates.ts';
+import { type DialerOptions, defaultDialTimeoutMs } from './options.ts';
+import { SocketCarrier } from './socket-carrier.ts';
+import { handshakeFailure } from './tls-failure.ts';
+import { commonTlsOptions, exporterBytes, exporterLabel, keepAliveDelayMs } from './tls-settings.ts';
+
+/**
+ * Dials one TLS server, again and again. Its certificate is always verified, and its name: there is no way to turn
+ * that off. All dials share one context and the last session, which halves what a handshake costs.
+ */
+export class TlsDialer {
+  readonly #options: DialerOptions;
+  readonly #clock: Clock;
+  readonly #context: SecureContext;
+  #session: Buffer | undefined;
+
+  /** Throws `config` where authorities, certificate or key are no good. */
+  constructor(options: DialerOptions, { clock }: { clock: Clock }) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#context = makeContext(options);
+  }
+
+  /**
+   * Throws `unavailable` where the name is unknown or the network fails, `tls` where the handshake does or the
+   * certificate is no good, `timeout` where it takes too long.
+   */
+  async dial(): Promise<DialledConnection> {
+    const timeoutMs = this.#options.timeoutMs ?? defaultDialTimeoutMs;
+    const deadline = new Deadline(this.#clock, timeoutMs);
+    try {
+      const raw = await this.#connect(deadline);
+      return await this.#secure(raw, deadline);
+    } catch (error) {
+      if (!deadline.passed) throw error;
+      throw new LockwireError('timeout', `${this.#where} did not answer within ${timeoutMs} ms`);
+    } finally {
+      deadline.cancel();
+    }
+  }
+
+  get #where(): string {
+    return formatAddress({ host: this.#options.host, port: this.#options.port });
+  }
+
+  /** Resolves the name once and connects to what it gave, whichever family answers first (RFC 8305). */
+  #connect(deadline: Deadline): Promise<Socket> {
+    const { host, port } = this.#options;
+    const keepAlive = { keepAlive: true, keepAliveInitialDelay: keepAliveDelayMs };
+    const raw = connectTcp({ host, port, allowHalfOpen: true, noDelay: true, ...keepAlive });
+    deadline.watch(raw);
+    return new Promise((resolve, reject) => {
+      // Stays attached: under TLS the socket has no other listener for errors.
+      raw.on('error', error => reject(unreachable(this.#where, error)));
+      raw.once('close', () => reject(unreachable(this.#where, new Error('the connection was closed'))));
+      raw.once('connect', () => resolve(raw));
+    });
+  }
+
+  #secure(raw: Socket, deadline: Deadline): Promise<DialledConnection> {
+    const name = this.#options.serverName ?? this.#options.host;
+    const tls = connectTls({
+      socket: raw,
+      secureContext: this.#context,
+      host: name,
+      // Addresses are no server names (RFC 6066 section 3); Node then verifies `host`.
+      ...(isIP(name) === 0 ? { servername: name } : {}),
+      ALPNProtocols: [...this.#options.alpn],
+      // Said aloud, so that NODE_TLS_REJECT_UNAUTHORIZED is never asked.
+      rejectUnauthorized: true,
+      checkServerIdentity,
+      ...(this.#session ? { session: this.#session } : {}),
+    });
+    deadline.watch(tls);
+    let leaf: X509Certificate | undefined;
+    // Before Node's own listener, which verifies and destroys: after that there is no certificate to name.
+    tls.prependListener('secure', () => {
+      leaf = tls.getPeerX509Certificate();
+    });
+    tls.on('session', session => {
+      this.#session = session;
+    });
+    return new Promise((resolve, reject) => {
+      const failed = (error: Error): void => {
+        this.#session = undefined;
+        tls.destroy();
+        reject(handshakeFailure(error, { where: this.#where, name, leaf }));
+      };
+      const closed = (): void => failed(Object.assign(new Error('closed'), { code: 'ECONNRESET' }));
+      tls.once('error', failed);
+      tls.once('close', closed);
+      tls.once('secureConnect', () => {
+        const expired = this.#resumedTooLate(tls, leaf);
+        if (expired) return failed(expired);
+        tls.off('close', closed);
+        const carrier = new SocketCarrier(tls, raw);
+        tls.off('error', failed);
+        resolve({
+          carrier,
+          facts: factsOf(tls, leaf),
+          exporter: () => tls.exportKeyingMaterial(exporterBytes, exporterLabel, Buffer.alloc(0)),
+        });
+      });
+    });
+  }
+
+  /** OpenSSL verified when the session was new and doesn't look at the dates again. */
+  #resumedTooLate(tls: TLSSocket, leaf: X509Certificate | undefined): Error | undefined {
+    if (!tls.isSessionReused() || !leaf || isValidAt(leaf, this.#clock.now())) return undefined;
+    return Object.assign(new Error('expired since the session began'), { code: 'CERT_HAS_EXPIRED' });
+  }
+}
+
+/** One deadline over all steps of a dial: it destroys what is under way, and that fails the step. */
+class Deadline {
+  readonly #timer: Timer;
+  readonly #sockets: Socket[] = [];
+  passed = false;
+
+  constructor(clock: Clock, timeoutMs: number) {
+    this.#timer = clock.after(timeoutMs, () => {
+      this.passed = true;
+      for (const socket of this.#sockets) socket.destroy();
+    });
+  }
+
+  watch(socket: Socket): void {
+    this.#sockets.push(socket);
+  }
+
+  cancel(): void {
+    this.#timer.cancel();
+  }
+}
+
+function makeContext(options: DialerOptions): SecureContext {
+  const what = `dialling ${options.serverName ?? options.host}`;
+  const { cert, key } = options;
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new LockwireError('config', `${what}: a client certificate needs both certificate and key`);
+  }
+  if (cert !== undefined && key !== undefined) assertKeyMatches(cert, key, what);
+  const ca = options.ca?.flatMap(bundle => splitPem(bundle, `${what}: the authorities`)) ?? systemRoots();
+  // Without any, OpenSSL would fall back to Node's own list.
+  if (ca.length === 0) throw new LockwireError('config', `${what}: no authority is given`);
+  try {
+    return createSecureContext({
+      ...commonTlsOptions(options.minVersion),
+      ca,
+      ...(cert === undefined ? {} : { cert, key }),
+    });
+  } catch (error) {
+    throw new LockwireError('config', `${what}: ${messageOf(error)}`);
+  }
+}
+
+/** The machine's own; those that come with Node only where it has none, lest one that was removed come back. */
+function systemRoots(): string[] {
+  const system = getCACertificates('system');
+  return system.length > 0 ? system : getCACertificates('bundled');
+}
+
+function unreachable(where: string, error: Error): LockwireError {
+  const code = codeOf(error);
+  const text =
+    code === 'ENOTFOUND' || code === 'EAI_AGAIN'
+      ? `${where} cannot be found: no address for its name (${code})`
+      : `${where} cannot be reached: ${code || messageOf(error)}`;
+  return new LockwireError('unavailable', text, { cause: error });
+}
+
+function factsOf(tls: TLSSocket, leaf: X509Certificate | undefined): TlsFacts {
+  const group = groupOf(tls);
+  return {
+    version: tls.getProtocol() ?? '',
+    cipher: tls.getCipher().name,
+    resumed: tls.isSessionReused(),
+    ...(group === undefined ? {} : { group }),
+    ...(typeof tls.servername === 'string' && tls.servername !== '' ? { serverName: tls.servername } : {}),
+    ...(typeof tls.alpnProtocol === 'string' ? { alpn: tls.alpnProtocol } : {}),
+    ...(leaf ? { peerCertificateSha256: fingerprint(leaf.raw), peerIssuer: issuerName(leaf) } : {}),
+  };
+}
+
+function groupOf(tls: TLSSocket): string | undefined {
+  const info = tls.getEphemeralKeyInfo();
+  return info !== null && 'name' in info && typeof info.name === 'string' && info.name !== ''
+    ? info.name
+    : undefined;
+}
