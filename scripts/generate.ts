@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { configJsonSchema, configReference } from './config-reference.ts';
 import { autogenDescriptor } from './generate-autogen.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -9,6 +10,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Path from the project's root → its text. */
 const generators: Record<string, () => string | Promise<string>> = {
   'lib/gen/autogen.ts': () => autogenDescriptor(root),
+  'docs/config.schema.json': configJsonSchema,
+  'docs/configuration.md': configReference,
 };
 
 const checking = process.argv.includes('--check');

@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { duration, filePath, later, matching, name, oneOf, word } from './fields.ts';
+
+/** The config file of `connect` or `expose`: the same keys as their flags, all optional; flags win. */
+export interface ClientFile {
+  readonly $schema?: string | undefined;
+  readonly gateway?: string | undefined;
+  readonly target?: string | undefined;
+  readonly listen?: string | undefined;
+  readonly to?: string | undefined;
+  readonly ca?: string | undefined;
+  readonly serverName?: string | undefined;
+  readonly tokenFile?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  readonly instanceKeyFile?: string | undefined;
+  readonly allowUser?: string | undefined;
+  readonly logLevel?: LogLevel | undefined;
+  readonly drainTimeout: number;
+  readonly proxy?: undefined;
+  readonly requireNoBypass?: undefined;
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export const logLevels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
+
+export const clientSchema: z.ZodType<ClientFile> = matching<ClientFile>()(
+  z
+    .strictObject({
+      $schema: z.string().optional().meta({ description: 'For editors; not read.' }),
+      gateway: word().optional().meta({ description: '`HOST:PORT` of the gateway.' }),
+      target: name().optional().meta({ description: 'Name of the target in the gateway’s config.' }),
+      listen: word().optional().meta({
+        description: '`connect`: `127.0.0.1:PORT`, `[::1]:PORT` or `unix:PATH` where the agents connect to.',
+      }),
+      to: word().optional().meta({
+        description: '`expose`: `127.0.0.1:PORT`, `[::1]:PORT` or `unix:PATH` of the service.',
+      }),
+      ca: filePath()
+        .optional()
+        .meta({ description: 'CA (PEM) of the gateway; without it, the system’s roots.' }),
+      serverName: word().optional().meta({
+        description: 'Name that the gateway’s certificate must carry; without it, the host of `gateway`.',
+      }),
+      tokenFile: filePath().optional().meta({
+        description: 'File with the token, 0600; read anew for each use. `LOCKWIRE_TOKEN_FILE` names it too.',
+      }),
+      cert: filePath().optional().meta({ description: 'Client certificate (PEM); with `key`.' }),
+      key: filePath().optional().meta({ description: 'Its private key (PEM), 0600.' }),
+      instanceKeyFile: filePath().optional().meta({
+        description:
+          'Key of this instance, made on first start; without it, one in the state directory of the user.',
+      }),
+      allowUser: word().optional().meta({
+        description: '`connect`: another user of this machine, by name or number, who may use the TCP port.',
+      }),
+      logLevel: oneOf(logLevels)
+        .optional()
+        .meta({ description: 'Least severe lines that are logged; `info` without it.' }),
+      drainTimeout: duration('10m', { min: '0ms', max: '24h' }).meta({
+        description: 'How long live streams run on after SIGTERM.',
+      }),
+      proxy: later().meta({ description: 'Listener for CONNECT.' }),
+      requireNoBypass: later().meta({
+        description: 'Refuses to serve a port that is bound beyond loopback.',
+      }),
+    })
+    .meta({
+      title: 'Lockwire connect and expose',
+      description: 'The config of `lockwire connect --config FILE` and `lockwire expose --config FILE`.',
+    }),
+);

@@ -1,0 +1,158 @@
+import { isLoopback, parseBind } from './address.ts';
+import type { CertificatesEntry, IssuerEntry, ListenerEntry, TargetEntry } from './gateway-file.ts';
+import type { JsonDocument } from './json-document.ts';
+import type { ConfigPath } from './problem.ts';
+
+/** An entry that is right by itself, and where it stands. */
+export interface Placed<T> {
+  readonly path: ConfigPath;
+  readonly entry: T;
+}
+
+/** What was right by itself, for checks that look across. */
+export interface PlacedEntries {
+  readonly listeners: readonly Placed<ListenerEntry>[];
+  readonly issuers: readonly Placed<IssuerEntry>[];
+  readonly certificates: readonly Placed<CertificatesEntry>[];
+  readonly targets: readonly Placed<TargetEntry>[];
+  readonly adminBind: string | undefined;
+}
+
+/** What the schema cannot see: entries that contradict each other. */
+export function crossCheck(document: JsonDocument, entries: PlacedEntries): void {
+  uniqueNames(document, entries.listeners, 'listener');
+  // Both stand before the `|` of a principal's id: one name space, or two sources could mean one principal.
+  uniqueNames(document, [...entries.issuers, ...entries.certificates], 'issuer or source of certificates');
+  uniqueNames(document, entries.targets, 'target');
+  uniqueIssuers(document, entries.issuers);
+  uniqueBinds(document, entries);
+  uniqueServerNames(document, entries.targets);
+  checkAdmin(document, entries.adminBind);
+  checkClientCertificates(document, entries);
+  for (const target of entries.targets) checkTarget(document, target);
+}
+
+function uniqueNames(
+  document: JsonDocument,
+  entries: readonly Placed<{ readonly name: string }>[],
+  what: string,
+): void {
+  reportRepeats(
+    document,
+    entries.map(({ path, entry }) => ({ path: [...path, 'name'], key: entry.name })),
+    first => `another ${what} has this name: ${first}`,
+  );
+}
+
+function uniqueIssuers(document: JsonDocument, issuers: readonly Placed<IssuerEntry>[]): void {
+  // The issuer of a token is found by its `iss`; two entries would make that a matter of order.
+  reportRepeats(
+    document,
+    issuers.map(({ path, entry }) => ({ path: [...path, 'issuer'], key: entry.issuer })),
+    first => `another entry has this issuer: ${first}`,
+  );
+}
+
+function uniqueBinds(document: JsonDocument, { listeners, adminBind }: PlacedEntries): void {
+  const binds = listeners.map(({ path, entry }) => ({
+    path: [...path, 'bind'] as ConfigPath,
+    key: entry.bind,
+  }));
+  if (adminBind !== undefined) binds.push({ path: ['admin', 'bind'], key: adminBind });
+  reportRepeats(
+    document,
+    binds.filter(({ key }) => parseBind(key)?.port !== 0),
+    first => `this address is already bound by ${first}`,
+  );
+}
+
+function uniqueServerNames(document: JsonDocument, targets: readonly Placed<TargetEntry>[]): void {
+  const names = targets.flatMap(({ path, entry }) =>
+    (entry.serverNames ?? []).map((name, index) => ({
+      path: [...path, 'serverNames', index],
+      // DNS names have no case (RFC 4343).
+      key: name.toLowerCase(),
+    })),
+  );
+  reportRepeats(document, names, first => `this server name is already claimed by ${first}`);
+}
+
+function reportRepeats(
+  document: JsonDocument,
+  keys: readonly { readonly path: ConfigPath; readonly key: string }[],
+  message: (first: string) => string,
+): void {
+  const seen = new Map<string, ConfigPath>();
+  for (const { path, key } of keys) {
+    const first = seen.get(key);
+    if (first === undefined) seen.set(key, path);
+    else document.error(path, { message: message(document.describe(first)) });
+  }
+}
+
+function checkAdmin(document: JsonDocument, bind: string | undefined): void {
+  if (bind === undefined || isLoopback(parseBind(bind)?.host ?? '')) return;
+  document.error(['admin', 'bind'], {
+    message:
+      'beyond loopback the admin address must be TLS and needs a permit, which this build cannot enforce yet',
+    expected: 'a loopback address such as 127.0.0.1:9443',
+  });
+}
+
+function checkClientCertificates(
+  document: JsonDocument,
+  { listeners, certificates, targets }: PlacedEntries,
+): void {
+  const asking = listeners.filter(({ entry }) => entry.tls.clientCertificates !== 'none');
+  if (certificates.length === 0 && !document.has(['identity', 'certificates', 0])) {
+    for (const { path } of asking)
+      document.error([...path, 'tls', 'clientCertificates'], {
+        message: 'nothing to verify client certificates against',
+        expected: 'an entry in identity.certificates, or "none"',
+      });
+  }
+  if (asking.length > 0 || listeners.length === 0) return;
+  for (const { path, entry } of targets) {
+    if (entry.serverNames === undefined) continue;
+    document.error([...path, 'serverNames'], {
+      message: 'TLS clients are known by their certificate, but no listener asks for one',
+      expected: 'a listener with tls.clientCertificates "optional" or "required"',
+    });
+  }
+}
+
+function checkTarget(document: JsonDocument, { path, entry }: Placed<TargetEntry>): void {
+  exactlyOne(document, path, 'via', 'dial');
+  exactlyOne(document, path, 'dialect', 'protocol');
+  if (entry.dialect !== undefined && entry.serverNames !== undefined)
+    document.error([...path, 'serverNames'], {
+      message: 'this build routes server names to targets with "protocol": "tcp" only',
+    });
+  for (const key of ['serverName', 'ca', 'cert', 'key'] as const) {
+    if (entry[key] !== undefined && entry.via !== undefined && entry.dial === undefined)
+      document.keyError(path, key, {
+        message: 'belongs to a target that the gateway dials',
+        expected: 'it beside "dial", not beside "via"',
+      });
+  }
+  if ((entry.cert === undefined) !== (entry.key === undefined))
+    document.error(path, { message: '"cert" and "key" go together', expected: 'both or neither' });
+  if (entry.protocol === 'tcp' && entry.dial !== undefined && entry.serverNames === undefined)
+    document.warn(path, {
+      message: `without "serverNames" the target "${entry.name}" is reached through lockwire connect only`,
+    });
+}
+
+function exactlyOne(
+  document: JsonDocument,
+  path: ConfigPath,
+  a: 'via' | 'dialect',
+  b: 'dial' | 'protocol',
+): void {
+  const given = [a, b].filter(key => document.has([...path, key]));
+  if (given.length === 1) return;
+  document.error(path, {
+    message: `${given.length === 0 ? 'neither' : 'both'} "${a}" and "${b}" ${given.length === 0 ? 'is given' : 'are given'}`,
+    expected: 'exactly one of them',
+  });
+}

@@ -1,0 +1,101 @@
+import type { HostPort } from './address.ts';
+import type { LimitsEntry } from './gateway-file.ts';
+import type { Problem } from './problem.ts';
+
+/** A gateway's config with everything resolved: files read and checked, paths absolute, durations in milliseconds. */
+export interface LoadedGatewayConfig {
+  /** Absolute path of the config file. */
+  readonly path: string;
+  readonly listeners: readonly LoadedListener[];
+  readonly issuers: readonly LoadedIssuer[];
+  readonly certificates: readonly LoadedCertificates[];
+  readonly targets: readonly LoadedTarget[];
+  readonly policies: readonly LoadedPolicy[];
+  readonly limits: LimitsEntry;
+  /** Absolute directory of the state. */
+  readonly store: { readonly kind: 'embedded'; readonly path: string };
+  readonly admin: { readonly socketPath: string; readonly bind?: HostPort };
+  readonly drainTimeoutMs: number;
+  readonly warnings: readonly Problem[];
+  /** True where any of its material is marked as made by `lockwire up`. */
+  readonly development: boolean;
+}
+
+export interface LoadedListener {
+  readonly name: string;
+  readonly bind: HostPort;
+  readonly tls: {
+    /** PEM chain, leaf first. */
+    readonly cert: string;
+    /** PEM private key: never to be logged. */
+    readonly key: string;
+    readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+    readonly clientCertificates: 'none' | 'optional' | 'required';
+  };
+  readonly handshakeTimeoutMs: number;
+  readonly maxUnfinished: number;
+  readonly maxUnfinishedPerSource: number;
+  readonly maxConnections: number;
+}
+
+export interface LoadedIssuer {
+  readonly name: string;
+  readonly issuer: string;
+  readonly audiences: readonly string[];
+  readonly token: 'access' | 'id';
+  readonly principal: 'user' | 'workload';
+  /** Empty where any client's token is accepted. */
+  readonly authorizedParties: readonly string[];
+  readonly algorithms: readonly string[];
+  /** The claim that lists groups. */
+  readonly groups?: string;
+  readonly maxLifetimeMs: number;
+  readonly jwks: LoadedJwks;
+  /** PEM; absent where the system's roots count. */
+  readonly ca?: string;
+}
+
+export type LoadedJwks =
+  | { readonly kind: 'file'; readonly path: string; readonly text: string }
+  | { readonly kind: 'url'; readonly url: string }
+  /** OpenID discovery: `<issuer>/.well-known/openid-configuration`. */
+  | { readonly kind: 'discovery' };
+
+export interface LoadedCertificates {
+  readonly name: string;
+  /** PEM bundle. */
+  readonly ca: string;
+  /** PEM, one list a text; empty where revocation is not checked. */
+  readonly crls: readonly string[];
+  readonly trustDomain?: string;
+}
+
+export interface LoadedTarget {
+  readonly name: string;
+  readonly kind: 'autogen-rpc' | 'tcp';
+  /** One active `expose` at a time: the target's state lives in one host. */
+  readonly exclusive: boolean;
+  readonly upstream: { readonly kind: 'tunnel' } | LoadedDial;
+  /** Lower case. */
+  readonly serverNames: readonly string[];
+}
+
+export interface LoadedDial {
+  readonly kind: 'dial';
+  readonly host: string;
+  readonly port: number;
+  /** The name that the server's certificate must carry; an IP address where the host is one. */
+  readonly serverName: string;
+  /** PEM; absent where the system's roots count. */
+  readonly ca?: string;
+  /** PEM; both or neither. */
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+export interface LoadedPolicy {
+  /** As the config names it. */
+  readonly name: string;
+  readonly path: string;
+  readonly text: string;
+}
