@@ -80,16 +80,11 @@ export function checkKey(keyText: string, leaf: X509Certificate | undefined): re
   return [];
 }
 
-/** Revocation lists: each in a PEM block of its own, since Node reads only the first of a text. */
-export function checkCrls(
-  text: string,
-  authorities: readonly X509Certificate[],
-  nowMs: number,
-): Findings & { readonly crls: readonly string[] } {
+/** Revocation lists: one for each CA, or all its certificates would be refused. */
+export function checkCrls(text: string, authorities: readonly X509Certificate[], nowMs: number): Findings {
   const crls = pemBlocks(text, 'X509 CRL');
   if (crls.length === 0 || crls.length > maxPemBlocks)
     return {
-      crls,
       errors: [`holds ${crls.length} revocation lists (PEM "X509 CRL"), expected 1 to ${maxPemBlocks}`],
       warnings: [],
     };
@@ -110,10 +105,10 @@ export function checkCrls(
       );
   }
   if (errors.length === 0) errors.push(...uncovered(authorities, issuers));
-  return { crls, errors, warnings };
+  return { errors, warnings };
 }
 
-/** OpenSSL refuses every certificate of a CA for which a checked chain has no list. */
+/** Without its list, no certificate of a CA can be known to be good. */
 function uncovered(authorities: readonly X509Certificate[], issuers: ReadonlySet<string>): string[] {
   return authorities
     .filter(authority => !issuers.has(subjectDer(authority)))

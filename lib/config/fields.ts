@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isDnsName, parseBind, parseHostPort } from './address.ts';
 import { durationPattern, formatDuration, parseDuration } from './duration.ts';
@@ -19,6 +20,14 @@ function missingAware(expected: string): (issue: { input?: unknown }) => string 
 export function name(): z.ZodType<string, string> {
   const expected = 'a name of 1 to 128 letters, digits, ".", "_" or "-"';
   return z.string({ error: missingAware(expected) }).regex(namePattern, { error: `expected ${expected}` });
+}
+
+/** The name of an issuer or a source of certificates: it stands before the `|` of principals. */
+export function sourceName(): z.ZodType<string, string> {
+  const expected = 'a name of 1 to 64 letters, digits, ".", "_" or "-"';
+  return z
+    .string({ error: missingAware(expected) })
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: `expected ${expected}` });
 }
 
 /** A file, relative to the config. */
@@ -73,8 +82,16 @@ export function dialUrl(): z.ZodType<string, string> {
   return text('tls://HOST:PORT (an upstream is always reached over TLS)', isTls);
 }
 
-export function dnsName(): z.ZodType<string, string> {
-  return text('a DNS name without wildcard', isDnsName);
+/** A name that a certificate must carry: DNS or an IP address. */
+export function peerName(): z.ZodType<string, string> {
+  return text('a DNS name or an IP address', value => isDnsName(value) || isIP(value) !== 0);
+}
+
+/** A server name (SNI), or all of one label below a name. */
+export function serverName(): z.ZodType<string, string> {
+  return text('a DNS name such as legacy.example or *.legacy.example', value =>
+    isDnsName(value.startsWith('*.') ? value.slice(2) : value),
+  );
 }
 
 /** An https URL without user, password or fragment: it is written to logs. */

@@ -56,7 +56,6 @@ export interface CertificatesEntry {
   readonly name: string;
   readonly ca: string;
   readonly crl?: string | undefined;
-  readonly trustDomain?: string | undefined;
 }
 
 export interface TargetEntry {

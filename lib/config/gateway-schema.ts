@@ -3,7 +3,6 @@ import {
   bind,
   count,
   dialUrl,
-  dnsName,
   duration,
   fileOrUrl,
   filePath,
@@ -12,6 +11,9 @@ import {
   matching,
   name,
   oneOf,
+  peerName,
+  serverName,
+  sourceName,
   word,
 } from './fields.ts';
 import type {
@@ -75,7 +77,7 @@ export const listenerSchema: z.ZodType<ListenerEntry> = matching<ListenerEntry>(
         description:
           'Connections whose identity is not yet settled; beyond it the oldest unfinished one is closed.',
       }),
-      maxUnfinishedPerSource: count(64, 65_536).meta({
+      maxUnfinishedPerSource: count(128, 65_536).meta({
         description: 'The same for one source address (IPv6: one /64).',
       }),
       maxConnections: count(10_000, 1_000_000).meta({
@@ -92,7 +94,7 @@ export const listenerSchema: z.ZodType<ListenerEntry> = matching<ListenerEntry>(
 const issuerSchema: z.ZodType<IssuerEntry> = matching<IssuerEntry>()(
   z
     .strictObject({
-      name: name().meta({
+      name: sourceName().meta({
         description: 'Names the issuer in policy: `Lockwire::User::"name|subject"`; unique.',
       }),
       issuer: httpsUrl().meta({ description: 'The exact `iss` of its tokens.' }),
@@ -111,8 +113,8 @@ const issuerSchema: z.ZodType<IssuerEntry> = matching<IssuerEntry>()(
       algorithms: z
         .array(oneOf(algorithms))
         .min(1, atLeastOne('algorithm'))
-        .prefault(['ES256', 'RS256', 'PS256', 'EdDSA'])
-        .meta({ description: 'Signature algorithms that are accepted.' }),
+        .prefault([...algorithms])
+        .meta({ description: 'Signature algorithms that are accepted; only asymmetric ones exist here.' }),
       groups: word()
         .optional()
         .meta({ description: 'The claim that lists groups; without it there are none.' }),
@@ -132,15 +134,12 @@ const issuerSchema: z.ZodType<IssuerEntry> = matching<IssuerEntry>()(
 const certificatesSchema: z.ZodType<CertificatesEntry> = matching<CertificatesEntry>()(
   z
     .strictObject({
-      name: name().meta({
+      name: sourceName().meta({
         description: 'Names the source in policy: `Lockwire::Workload::"name|san"`; unique.',
       }),
       ca: filePath().meta({ description: 'CA certificates (PEM) that client certificates must come from.' }),
       crl: filePath().optional().meta({
         description: 'Revocation lists (PEM), one for every CA of the chain.',
-      }),
-      trustDomain: dnsName().optional().meta({
-        description: 'SPIFFE trust domain that these CAs may speak for; other SPIFFE IDs are refused.',
       }),
     })
     .meta({ description: 'Client certificates: X.509 and SPIFFE.' }),
@@ -164,10 +163,10 @@ const targetSchema: z.ZodType<TargetEntry> = matching<TargetEntry>()(
       dial: dialUrl()
         .optional()
         .meta({ description: '`tls://HOST:PORT`: the gateway dials it, over verified TLS.' }),
-      serverNames: z.array(dnsName()).min(1, atLeastOne('name')).optional().meta({
+      serverNames: z.array(serverName()).min(1, atLeastOne('name')).optional().meta({
         description: 'Server names (SNI) by which TLS clients reach a `tcp` target without `connect`.',
       }),
-      serverName: dnsName().optional().meta({
+      serverName: peerName().optional().meta({
         description: 'Name that the dialled server’s certificate must carry; without it, the host of `dial`.',
       }),
       ca: filePath()

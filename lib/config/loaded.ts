@@ -41,33 +41,31 @@ export interface LoadedListener {
 export interface LoadedIssuer {
   readonly name: string;
   readonly issuer: string;
-  readonly audiences: readonly string[];
+  readonly audience: readonly string[];
   readonly token: 'access' | 'id';
   readonly principal: 'user' | 'workload';
-  /** Empty where any client's token is accepted. */
-  readonly authorizedParties: readonly string[];
+  /** Absent where any client's token is accepted. */
+  readonly authorizedParties?: readonly string[];
   readonly algorithms: readonly string[];
   /** The claim that lists groups. */
   readonly groups?: string;
   readonly maxLifetimeMs: number;
   readonly jwks: LoadedJwks;
-  /** PEM; absent where the system's roots count. */
-  readonly ca?: string;
 }
 
+/** `ca` is PEM; absent where the system's roots count. */
 export type LoadedJwks =
   | { readonly kind: 'file'; readonly path: string; readonly text: string }
-  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'url'; readonly url: string; readonly ca?: string }
   /** OpenID discovery: `<issuer>/.well-known/openid-configuration`. */
-  | { readonly kind: 'discovery' };
+  | { readonly kind: 'discovery'; readonly ca?: string };
 
 export interface LoadedCertificates {
   readonly name: string;
   /** PEM bundle. */
   readonly ca: string;
-  /** PEM, one list a text; empty where revocation is not checked. */
-  readonly crls: readonly string[];
-  readonly trustDomain?: string;
+  /** PEM, one list or several; absent where revocation is not checked. */
+  readonly crl?: string;
 }
 
 export interface LoadedTarget {

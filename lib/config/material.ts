@@ -84,24 +84,21 @@ export class Material {
     return {
       name: entry.name,
       issuer: entry.issuer,
-      audiences: typeof entry.audience === 'string' ? [entry.audience] : entry.audience,
+      audience: typeof entry.audience === 'string' ? [entry.audience] : entry.audience,
       token: entry.token,
       principal: entry.principal,
-      authorizedParties: entry.authorizedParties ?? [],
+      ...(entry.authorizedParties && { authorizedParties: entry.authorizedParties }),
       algorithms: entry.algorithms,
       ...(entry.groups !== undefined && { groups: entry.groups }),
       maxLifetimeMs: entry.maxLifetime,
-      jwks,
-      ...(ca && { ca: ca.text }),
+      jwks: jwks.kind === 'file' || ca === undefined ? jwks : { ...jwks, ca: ca.text },
     };
   }
 
   async certificates({ path, entry }: Placed<CertificatesEntry>): Promise<LoadedCertificates | undefined> {
     const ca = await this.#bundle([...path, 'ca'], entry.ca);
-    const crls = await this.#crls([...path, 'crl'], entry.crl, ca?.certificates);
-    if (ca === undefined || crls === undefined) return undefined;
-    const trustDomain = entry.trustDomain?.toLowerCase();
-    return { name: entry.name, ca: ca.text, crls, ...(trustDomain !== undefined && { trustDomain }) };
+    const crl = await this.#crls([...path, 'crl'], entry.crl, ca?.certificates);
+    return ca && { name: entry.name, ca: ca.text, ...(crl !== undefined && { crl }) };
   }
 
   async target({ path, entry }: Placed<TargetEntry>): Promise<LoadedTarget | undefined> {
@@ -186,13 +183,13 @@ export class Material {
     path: ConfigPath,
     file: string | undefined,
     authorities: readonly X509Certificate[] | undefined,
-  ): Promise<readonly string[] | undefined> {
-    if (file === undefined) return [];
+  ): Promise<string | undefined> {
+    if (file === undefined) return undefined;
     const text = await this.#read(path, file);
     if (text === undefined) return undefined;
-    const { crls, ...findings } = checkCrls(text, authorities ?? [], this.#nowMs);
-    this.#reportFindings(path, file, findings);
-    return findings.errors.length > 0 ? undefined : crls;
+    this.#reportFindings(path, file, checkCrls(text, authorities ?? [], this.#nowMs));
+    // A list with an error never leaves here: the config as a whole is refused.
+    return text;
   }
 
   async #jwks(path: ConfigPath, source: string | undefined): Promise<LoadedJwks | undefined> {
