@@ -1,0 +1,173 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from '../../core/clock.ts';
+import { messageOf } from '../../core/errors.ts';
+import type { AccessRequest, Authorizer, Counter, Decision, Log, Metrics } from '../../core/ports.ts';
+import type { Principal } from '../../core/session.ts';
+import { LimitedLog } from '../limited-log.ts';
+import { Lru } from '../lru.ts';
+import { type Denial, Denials, decidingRule, type Explanation } from './denials.ts';
+import { PreparedRules } from './evaluate.ts';
+import { loadPolicies, policyError, type RuleSet } from './load-policies.ts';
+import { type KnownNames, maxCachedDecisions, type PolicyFile } from './options.ts';
+import type { PolicyRequest } from './vocabulary.ts';
+
+export interface PolicyOptions {
+  readonly policies: readonly PolicyFile[];
+  /** Where given, policies that name anything else are refused. */
+  readonly known?: KnownNames;
+}
+
+export interface PolicyPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** An authorizer whose policies can be replaced while it runs. */
+export interface ReplaceableAuthorizer extends Authorizer {
+  /** As the port's, for every resource of the vocabulary. */
+  decide(request: AccessRequest | PolicyRequest): Decision;
+  /** Takes new policies whole or, throwing `config`, not at all; decisions are forgotten. */
+  replace(policies: readonly PolicyFile[], known?: KnownNames): Promise<void>;
+  /** Rises with each `replace`: live sessions are decided anew when it does. */
+  readonly generation: number;
+  /** Why a denial of the last 4,096 was one. */
+  explain(id: string): Explanation | undefined;
+}
+
+/** Throws `config` with all that is wrong with the policies. */
+export async function createAuthorizer(
+  options: PolicyOptions,
+  ports: PolicyPorts,
+): Promise<ReplaceableAuthorizer> {
+  const rules = await loadPolicies(options.policies, options.known);
+  return new PolicyRoom(new PreparedRules(rules), ports);
+}
+
+interface Known {
+  readonly decision: Decision;
+  readonly denial?: Denial;
+}
+
+class PolicyRoom implements ReplaceableAuthorizer {
+  readonly #prepared: PreparedRules;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #refusals: LimitedLog;
+  readonly #count: (...values: string[]) => Counter;
+  readonly #hits: Counter;
+  readonly #cache = new Lru<Known>(maxCachedDecisions);
+  readonly #denials = new Denials();
+  /** By the object: a session asks with the same principal again and again. */
+  readonly #principalKeys = new WeakMap<Principal, string>();
+  #generation = 1;
+  #loading: Promise<void> = Promise.resolve();
+
+  constructor(prepared: PreparedRules, { clock, log, metrics }: PolicyPorts) {
+    this.#prepared = prepared;
+    this.#clock = clock;
+    this.#log = log;
+    this.#refusals = new LimitedLog(log, clock);
+    this.#count = metrics.counters('lockwire_decisions_total', 'Policy decisions', ['action', 'result']);
+    this.#hits = metrics.counter(
+      'lockwire_decisions_cached_total',
+      'Policy decisions answered from the cache',
+    );
+    metrics.gauge('lockwire_denials_kept', 'Denials that can be explained', () => this.#denials.size);
+    this.#welcome(prepared.rules);
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  decide(request: PolicyRequest): Decision {
+    try {
+      const known = this.#known(request);
+      this.#count(request.action, known.decision.allow ? 'allow' : 'deny').add();
+      return known.decision;
+    } catch (error) {
+      this.#log.error({ error: messageOf(error) }, 'internal error: a decision failed and is a denial');
+      return { allow: false, id: '', rule: policyError };
+    }
+  }
+
+  explain(id: string): Explanation | undefined {
+    return this.#denials.explain(id);
+  }
+
+  replace(policies: readonly PolicyFile[], known?: KnownNames): Promise<void> {
+    // One after the other: the last one asked for is the one that stays.
+    const loaded = this.#loading.then(async () => {
+      const rules = await loadPolicies(policies, known);
+      this.#prepared.replace(rules);
+      this.#cache.clear();
+      this.#generation += 1;
+      this.#welcome(rules);
+    });
+    this.#loading = loaded.catch(() => {});
+    return loaded;
+  }
+
+  #known(request: PolicyRequest): Known {
+    const key = this.#keyOf(request);
+    const cached = this.#cache.get(key);
+    if (cached !== undefined) {
+      this.#hits.add();
+      if (cached.denial !== undefined) this.#denials.repeat(cached.denial, this.#clock.now());
+      return cached;
+    }
+    const known = this.#judge(request);
+    this.#cache.set(key, known);
+    return known;
+  }
+
+  #judge(request: PolicyRequest): Known {
+    const verdict = this.#prepared.decide(request);
+    const rule = decidingRule(verdict);
+    if (verdict.allow) return { decision: { allow: true, id: '', rule } };
+    const denial = this.#denials.record(
+      request,
+      verdict,
+      this.#prepared.rules,
+      this.#generation,
+      this.#clock.now(),
+    );
+    const { id, principal, action, resource, errors } = denial.facts;
+    this.#refusals.warn(
+      { decision: id, principal, action, resource, rule, ...(errors.length > 0 ? { errors } : {}) },
+      'denied by policy',
+    );
+    return { decision: { allow: false, id, rule }, denial };
+  }
+
+  #keyOf({ principal, action, resource, context }: PolicyRequest): string {
+    let who = this.#principalKeys.get(principal);
+    if (who === undefined) {
+      who = digest(principalFacts(principal));
+      this.#principalKeys.set(principal, who);
+    }
+    const facts = Object.entries(context).sort(([a], [b]) => (a < b ? -1 : 1));
+    const key = JSON.stringify([who, action, resource.type, resource.id, facts]);
+    // A long path must not make the cache as large as 4,096 of them.
+    return key.length <= maxPlainKeyChars ? key : digest(key);
+  }
+
+  #welcome({ rules, warnings }: RuleSet): void {
+    for (const warning of warnings) this.#log.warn({ warning }, 'a policy can never apply');
+    this.#log.info({ policies: rules.length, generation: this.#generation }, 'policies are in force');
+  }
+}
+
+const maxPlainKeyChars = 512;
+
+/** All of a principal that a policy can see, unambiguously. */
+function principalFacts(principal: Principal): string {
+  return principal.kind === 'user'
+    ? JSON.stringify(['user', principal.issuer, principal.subject, principal.groups, principal.email ?? null])
+    : JSON.stringify(['workload', principal.source, principal.name, principal.groups]);
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('base64url');
+}

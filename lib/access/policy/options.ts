@@ -1,0 +1,31 @@
+/** One file of policies. */
+export interface PolicyFile {
+  /** As messages call it: its path or base name. */
+  readonly name: string;
+  readonly text: string;
+}
+
+/** What the configuration defines: a policy that names anything else could never match. */
+export interface KnownNames {
+  /** Configured names of issuers and certificate authorities. */
+  readonly sources: readonly string[];
+  readonly targets: readonly string[];
+}
+
+/** Decisions that are remembered. */
+export const maxCachedDecisions = 4096;
+/** Denials that `lockwire explain` still knows. */
+export const maxDenials = 4096;
+export const maxPolicies = 1000;
+export const maxPolicyFileBytes = 1_048_576;
+export const maxRuleIdChars = 128;
+/** Longest text in a request, a path for one; longer ones are denied unread. */
+export const maxRequestChars = 16_384;
+/** Policies that are validated in one go (3 ms each at most): between them, traffic moves. */
+export const policiesPerTurn = 4;
+/** Rules that nearly permitted, in an explanation. */
+export const maxNearMisses = 5;
+/** Groups of the principal that an explanation lists. */
+export const maxExplainedGroups = 32;
+/** Characters of a peer's text in an explanation. */
+export const maxExplainedChars = 256;
