@@ -1,0 +1,78 @@
+// Real AutoGen against what carries it. Usage: npm run test:interop [-- WORD…]: only cases whose name has a WORD.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { silentLog } from '../../lib/core/ports.ts';
+import { startAutogenHost } from '../../lib/demo/autogen-host.ts';
+import { type Result, runAutogenSuite } from './autogen-suite.ts';
+import { PythonProgram } from './python-program.ts';
+import { autogenPython } from './venv.ts';
+
+/** Something that runs while a suite does. */
+interface Running {
+  readonly address: string;
+  close(): Promise<unknown>;
+}
+
+/** A case starts what it needs under `directory`, which is removed after it, and runs the suite. */
+type Case = (name: string, directory: string) => Promise<Result>;
+
+async function autogenHost(address: string): Promise<Running> {
+  const program = new PythonProgram(autogenPython(), 'test/interop/host.py', [address]);
+  const line = await program.ready;
+  return { address: line.address ?? address, close: () => program.stop() };
+}
+
+function ourHost(address: string): Promise<Running> {
+  return startAutogenHost({ address, log: silentLog });
+}
+
+/** Both workers straight at the host. */
+async function direct(name: string, started: Promise<Running>): Promise<Result> {
+  const host = await started;
+  try {
+    return await runAutogenSuite({ name, addressA: host.address, addressB: host.address });
+  } finally {
+    await host.close();
+  }
+}
+
+const cases: Readonly<Record<string, Case>> = {
+  "AutoGen's host over TCP": name => direct(name, autogenHost('127.0.0.1:0')),
+  "AutoGen's host over a unix socket": (name, dir) =>
+    direct(name, autogenHost(`unix:${join(dir, 'host.sock')}`)),
+  'our host over TCP': name => direct(name, ourHost('127.0.0.1:0')),
+  'our host over a unix socket': (name, dir) => direct(name, ourHost(`unix:${join(dir, 'host.sock')}`)),
+};
+
+const words = process.argv.slice(2);
+const chosen = Object.entries(cases).filter(([name]) => words.every(word => name.includes(word)));
+let passed = 0;
+let failed = 0;
+try {
+  autogenPython();
+} catch (error) {
+  process.stdout.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  failed += 1;
+}
+if (failed === 0) {
+  for (const [name, run] of chosen) {
+    const directory = await mkdtemp(join(tmpdir(), 'lockwire-'));
+    try {
+      const result = await run(name, directory);
+      passed += result.passed;
+      failed += result.failed;
+    } catch (error) {
+      failed += 1;
+      process.stdout.write(`FAILED ${name}: ${error instanceof Error ? error.message : String(error)}\n`);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  }
+}
+if (passed === 0 && failed === 0) {
+  process.stdout.write('no case ran\n');
+  failed = 1;
+}
+process.stdout.write(`${passed} passed, ${failed} failed\n`);
+process.exitCode = failed > 0 ? 1 : 0;
