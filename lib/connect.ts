@@ -1,0 +1,86 @@
+import type { LoadedClientConfig } from './config/client.ts';
+import { BufferedStream } from './core/buffered-stream.ts';
+import { LockwireError, messageOf } from './core/errors.ts';
+import type { Carrier } from './core/ports.ts';
+import { LocalLegs } from './local-leg.ts';
+import { formatAddress } from './transport/address.ts';
+import { type LocalListener, listenLocal } from './transport/local.ts';
+import { makeTunnelSide, type SidePorts, stoppingLeg } from './tunnel-side.ts';
+import type { Ingress } from './wire/tunnel/frames.ts';
+
+export interface RunningSide {
+  /** Where `connect` listens, or what `expose` dials. */
+  readonly address: string;
+  /** The session with the gateway, once there is one. */
+  readonly session: string;
+  readonly principal: string;
+  /** Ends when its streams have, or at once. */
+  drain(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** How long a local connection waits for a session with the gateway. */
+const sessionWaitMs = 10_000;
+
+/**
+ * `lockwire connect`: each local connection becomes a stream to the target. Rejects where the first try at the gateway
+ * is refused, or the local address cannot be had.
+ */
+export async function startConnect(config: LoadedClientConfig, ports: SidePorts): Promise<RunningSide> {
+  const { clock, log } = ports;
+  const legs = new LocalLegs(clock, log);
+  const { client, key } = makeTunnelSide(config, ports, stream =>
+    stream.reset({ code: 'denied', text: 'a connect takes no streams' }),
+  );
+
+  async function carry(carrier: Carrier, ingress: Ingress): Promise<void> {
+    const local = new BufferedStream(carrier);
+    try {
+      const session = await client.session(sessionWaitMs);
+      const stream = session.open(config.target, ingress);
+      legs.join(local, stream, session.facts.id, config.target, `tunnel:${session.facts.id}`);
+    } catch (error) {
+      const code = error instanceof LockwireError && error.code === 'limit' ? 'limit' : 'unavailable';
+      log.warn({ target: config.target, reason: code, detail: messageOf(error) }, 'local connection refused');
+      local.start({ data() {}, end() {}, flushed() {}, closed() {} });
+      local.reset({ code, text: messageOf(error) });
+    }
+  }
+
+  let listener: LocalListener | undefined;
+  try {
+    // Before the gateway is asked: an address that is taken should be said at once.
+    listener = await listenLocal(config.local, (carrier, from) => void carry(carrier, from.ingress));
+    const { welcome } = await client.start();
+    return {
+      address: formatAddress(listener.address),
+      session: welcome.session,
+      principal: welcome.principal,
+      drain: async () => {
+        await listener?.close();
+        client.stop(stoppingLeg, true);
+        await settled(() => legs.count, config.drainTimeoutMs, ports);
+        key.release();
+      },
+      stop: async () => {
+        await listener?.close();
+        legs.closeAll(stoppingLeg);
+        client.stop(stoppingLeg, false);
+        key.release();
+      },
+    };
+  } catch (error) {
+    await listener?.close();
+    client.stop(stoppingLeg, false);
+    key.release();
+    throw error;
+  }
+}
+
+/** Until nothing is counted any more, or the time is over. */
+export async function settled(count: () => number, atMostMs: number, { clock }: SidePorts): Promise<void> {
+  const deadline = clock.monotonic() + atMostMs;
+  while (count() > 0 && clock.monotonic() < deadline) {
+    await new Promise<void>(resolve => void clock.after(50, resolve));
+  }
+}

@@ -1,0 +1,55 @@
+import type { LoadedClientConfig } from './config/client.ts';
+import { type RunningSide, settled } from './connect.ts';
+import { BufferedStream } from './core/buffered-stream.ts';
+import { messageOf } from './core/errors.ts';
+import { LocalLegs } from './local-leg.ts';
+import { formatAddress } from './transport/address.ts';
+import { dialLocal } from './transport/local.ts';
+import type { TunnelStream } from './tunnel/stream.ts';
+import { makeTunnelSide, type SidePorts, stoppingLeg } from './tunnel-side.ts';
+
+/** `lockwire expose`: each stream that the gateway opens becomes a connection to `--to`, and to nothing else. */
+export async function startExpose(config: LoadedClientConfig, ports: SidePorts): Promise<RunningSide> {
+  const { clock, log } = ports;
+  const legs = new LocalLegs(clock, log);
+  const address = formatAddress(config.local);
+
+  async function serve(stream: TunnelStream): Promise<void> {
+    try {
+      const carrier = await dialLocal(config.local, { clock });
+      stream.accept();
+      legs.join(stream, new BufferedStream(carrier), `stream-${stream.id}`, config.target, address);
+    } catch (error) {
+      log.warn({ target: config.target, to: address, detail: messageOf(error) }, 'host cannot be reached');
+      stream.reset({ code: 'unavailable', text: `expose cannot reach its host: ${messageOf(error)}` });
+    }
+  }
+
+  const { client, key } = makeTunnelSide(config, ports, (stream, request) => {
+    // The role binds an expose to its one target; a gateway that asks for another is confused or worse.
+    if (request.target === config.target) void serve(stream);
+    else stream.reset({ code: 'unknown-target', text: `this expose serves ${config.target}` });
+  });
+  try {
+    const { welcome } = await client.start();
+    return {
+      address,
+      session: welcome.session,
+      principal: welcome.principal,
+      drain: async () => {
+        client.stop(stoppingLeg, true);
+        await settled(() => legs.count, config.drainTimeoutMs, ports);
+        key.release();
+      },
+      stop: async () => {
+        legs.closeAll(stoppingLeg);
+        client.stop(stoppingLeg, false);
+        key.release();
+      },
+    };
+  } catch (error) {
+    client.stop(stoppingLeg, false);
+    key.release();
+    throw error;
+  }
+}

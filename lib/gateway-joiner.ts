@@ -1,0 +1,187 @@
+import { BufferedStream } from './core/buffered-stream.ts';
+import type { Clock } from './core/clock.ts';
+import { LockwireError, messageOf } from './core/errors.ts';
+import type { Authorizer, ByteStream, Decision, Log, Metrics } from './core/ports.ts';
+import {
+  type Closed,
+  type CloseReason,
+  type Connected,
+  type Identified,
+  type Permitted,
+  principalName,
+} from './core/session.ts';
+import type { LiveSessions } from './gateway-live.ts';
+import { relay } from './relay/tcp.ts';
+import type { TlsDialer } from './transport/tls-client.ts';
+import type { Exposers } from './tunnel/exposers.ts';
+import type { Ingress } from './wire/tunnel/frames.ts';
+
+/** A target as the gateway reaches it. */
+export interface Target {
+  readonly name: string;
+  /** One active `expose`: its state lives in one host. */
+  readonly stateful: boolean;
+  readonly upstream:
+    | { readonly kind: 'tunnel' }
+    | { readonly kind: 'dial'; readonly address: string; readonly dialer: TlsDialer };
+}
+
+export interface JoinerPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly authorizer: Authorizer;
+  readonly targets: ReadonlyMap<string, Target>;
+  readonly exposers: Exposers;
+  readonly live: LiveSessions;
+}
+
+/** What a client asked for, and how it is answered. */
+export interface Asked {
+  readonly stream: ByteStream;
+  readonly ingress: Ingress;
+  /** The target took the stream up. */
+  accept(): void;
+  /** It did not, or may not: `stream` is reset with this reason as well. */
+  refused(reason: CloseReason): void;
+}
+
+/** Takes an identified client to its target: permit, upstream, relay. Each step needs the facts of the one before. */
+export class Joiner {
+  readonly #ports: JoinerPorts;
+  readonly #refusals: (code: string) => { add(): void };
+  readonly #bytes: (direction: string) => { add(amount?: number): void };
+
+  constructor(ports: JoinerPorts) {
+    this.#ports = ports;
+    const { metrics } = ports;
+    this.#refusals = metrics.counters('lockwire_refusals_total', 'Streams refused, by reason.', ['reason']);
+    this.#bytes = metrics.counters('lockwire_relayed_bytes_total', 'Bytes relayed, by direction.', [
+      'direction',
+    ]);
+  }
+
+  /** Permits, connects and relays; never throws: a refusal is told to the client and logged. */
+  async join(identified: Identified, target: string, asked: Asked): Promise<void> {
+    const decision = this.#ports.authorizer.decide({
+      principal: identified.principal,
+      action: 'connect',
+      resource: { type: 'Target', id: target },
+      context: {},
+    });
+    if (!decision.allow) return this.#refuse(identified, target, asked, denial(target, decision));
+    const permitted: Permitted = { ...identified, action: 'connect', target, rule: decision.rule };
+    // Only after the permit: who may not ask for a target does not learn whether it exists.
+    const found = this.#ports.targets.get(target);
+    if (found === undefined) {
+      const text = `no target is named "${target}"`;
+      return this.#refuse(identified, target, asked, { code: 'unknown-target', text });
+    }
+    try {
+      if (found.upstream.kind === 'tunnel') this.#joinTunnel(permitted, found, asked);
+      else await this.#joinDialled(permitted, found.upstream, asked);
+    } catch (error) {
+      if (!(error instanceof LockwireError)) {
+        this.#ports.log.error(
+          { session: identified.session, error: messageOf(error) },
+          'internal error in a join',
+        );
+      }
+      this.#refuse(identified, target, asked, unreachable(target, error));
+    }
+  }
+
+  #joinTunnel(permitted: Permitted, target: Target, asked: Asked): void {
+    const session = this.#ports.exposers.pick(target.name, target.stateful);
+    if (session === undefined)
+      throw new LockwireError('unavailable', `no expose serves target "${target.name}" now`);
+    const upstream = session.open(target.name, asked.ingress, () => asked.accept());
+    this.#relay(permitted, `tunnel:${session.facts.id}`, asked.stream, upstream);
+  }
+
+  async #joinDialled(
+    permitted: Permitted,
+    upstream: Extract<Target['upstream'], { kind: 'dial' }>,
+    asked: Asked,
+  ): Promise<void> {
+    const { carrier } = await upstream.dialer.dial();
+    asked.accept();
+    this.#relay(permitted, upstream.address, asked.stream, new BufferedStream(carrier));
+  }
+
+  #relay(permitted: Permitted, upstream: string, client: ByteStream, server: ByteStream): void {
+    const { clock, live } = this.#ports;
+    const connected: Connected = { ...permitted, upstream, connectedAtMs: clock.now() };
+    let ended = false;
+    const handle = relay(client, server, connected, {
+      clock,
+      onClosed: closed => {
+        ended = true;
+        live.endRelay(connected);
+        this.#log(closed);
+      },
+    });
+    // Both ends may have been gone before the relay began.
+    if (!ended) live.relays.set(connected, handle);
+  }
+
+  /** The one line of a session: who, what, how long, how much, why it ended. */
+  #log(closed: Closed): void {
+    this.#bytes('up').add(closed.bytesUp);
+    this.#bytes('down').add(closed.bytesDown);
+    const { code, text, decision } = closed.reason;
+    this.#ports.log.info(
+      {
+        session: closed.session,
+        who: principalName(closed.principal),
+        target: closed.target,
+        upstream: closed.upstream,
+        listener: closed.listener,
+        peer: closed.peerAddress,
+        rule: closed.rule,
+        durationMs: closed.closedAtMs - closed.connectedAtMs,
+        bytesUp: closed.bytesUp,
+        bytesDown: closed.bytesDown,
+        reason: code,
+        ...(text ? { detail: text } : {}),
+        ...(decision ? { decision } : {}),
+      },
+      'session ended',
+    );
+  }
+
+  #refuse(identified: Identified, target: string, asked: Asked, reason: CloseReason): void {
+    this.#refusals(reason.code).add();
+    this.#ports.log.warn(
+      {
+        session: identified.session,
+        who: principalName(identified.principal),
+        target,
+        reason: reason.code,
+        detail: reason.text,
+        ...(reason.decision ? { decision: reason.decision } : {}),
+      },
+      'stream refused',
+    );
+    asked.refused(reason);
+    asked.stream.reset(reason);
+  }
+}
+
+/** What the person at the other end reads. */
+export function denial(
+  target: string,
+  decision: Decision,
+  action: 'connect' | 'expose' = 'connect',
+): CloseReason {
+  const text =
+    `denied: ${action} ${target} (${decision.rule}), decision ${decision.id}; ` +
+    `ask your admin: lockwire explain ${decision.id}`;
+  return { code: 'denied', text, decision: decision.id };
+}
+
+function unreachable(target: string, error: unknown): CloseReason {
+  if (!(error instanceof LockwireError)) return { code: 'internal', text: 'internal error' };
+  const code = error.code === 'limit' || error.code === 'timeout' ? error.code : 'unavailable';
+  return { code, text: `target "${target}": ${messageOf(error)}` };
+}

@@ -1,0 +1,57 @@
+import { BufferedStream } from './core/buffered-stream.ts';
+import type { Clock } from './core/clock.ts';
+import { LockwireError, messageOf } from './core/errors.ts';
+import type { AcceptedConnection, Authenticator, ByteStream, Log, Metrics } from './core/ports.ts';
+import type { Identity } from './core/session.ts';
+import type { Joiner } from './gateway-joiner.ts';
+
+export interface TcpDoorPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly authenticator: Authenticator;
+  readonly joiner: Joiner;
+}
+
+/** Where clients of `protocol: tcp` targets come in: their certificate is who they are. */
+export class TcpDoor {
+  readonly #ports: TcpDoorPorts;
+  readonly #refusals: { add(): void };
+
+  constructor(ports: TcpDoorPorts) {
+    this.#ports = ports;
+    const help = 'Connections to TCP targets refused for their certificate.';
+    this.#refusals = ports.metrics.counter('lockwire_certificate_refusals_total', help);
+  }
+
+  async enter(connection: AcceptedConnection, target: string): Promise<void> {
+    const { facts, carrier } = connection;
+    let identity: Identity;
+    try {
+      if (connection.certificates.length === 0)
+        throw new LockwireError('unauthenticated', 'no client certificate');
+      identity = this.#ports.authenticator.certificate(connection.certificates);
+    } catch (error) {
+      connection.failed();
+      this.#refusals.add();
+      const fields = { session: facts.session, peer: facts.peerAddress, listener: facts.listener, target };
+      this.#ports.log.warn({ ...fields, detail: messageOf(error) }, 'connection refused');
+      carrier.start({ data() {}, end() {}, closed() {} });
+      carrier.destroy(true);
+      return;
+    }
+    const stream: ByteStream = new BufferedStream(carrier);
+    const { clock } = this.#ports;
+    const leftMs = identity.credential.expiresAtMs - clock.now();
+    const expiry = clock.after(Math.max(0, leftMs), () => {
+      if (clock.now() < identity.credential.expiresAtMs) return;
+      stream.reset({ code: 'expired', text: 'the client certificate ran out' });
+    });
+    await this.#ports.joiner.join({ ...facts, ...identity }, target, {
+      stream,
+      ingress: 'loopback',
+      accept: () => connection.permitted(),
+      refused: () => expiry.cancel(),
+    });
+  }
+}

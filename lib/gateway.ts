@@ -1,0 +1,269 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { createAuthenticator } from './access/identity/authenticator.ts';
+import { createAuthorizer } from './access/policy/authorizer.ts';
+import type { LoadedGatewayConfig, LoadedListener, LoadedTarget } from './config/loaded.ts';
+import { builtAtMs } from './core/build.ts';
+import type { Clock } from './core/clock.ts';
+import type { Log } from './core/ports.ts';
+import type { CloseReason } from './core/session.ts';
+import { Joiner, type Target } from './gateway-joiner.ts';
+import { LiveSessions } from './gateway-live.ts';
+import { TcpDoor } from './gateway-tcp.ts';
+import { TunnelDoor } from './gateway-tunnels.ts';
+import { type Admin, startAdmin } from './observe/admin-server.ts';
+import type { RenderedMetrics } from './observe/metrics.ts';
+import { type HeldKey, holdInstanceKey } from './store/instance-key.ts';
+import { Listener } from './transport/listener.ts';
+import type { ListenerOptions } from './transport/options.ts';
+import { TlsDialer } from './transport/tls-client.ts';
+import { Exposers } from './tunnel/exposers.ts';
+import { defaultTunnelLimits } from './tunnel/options.ts';
+import { WindowPool } from './tunnel/window-pool.ts';
+
+export interface GatewayPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: RenderedMetrics;
+}
+
+export interface RunningGateway {
+  /** The addresses really bound. */
+  readonly listeners: readonly { readonly name: string; readonly host: string; readonly port: number }[];
+  readonly adminSocket: string;
+  readonly adminAddress?: { readonly host: string; readonly port: number };
+  /** Stops accepting; live streams run on for at most `drainTimeoutMs`, then end with `shutdown`. */
+  drain(): Promise<void>;
+  /** Ends everything at once, also while it drains. */
+  stop(): Promise<void>;
+}
+
+/** Builds each room and joins them in the order that bytes travel. Throws LockwireError where a part cannot start. */
+export async function startGateway(
+  config: LoadedGatewayConfig,
+  ports: GatewayPorts,
+): Promise<RunningGateway> {
+  const { clock, log, metrics } = ports;
+  const key = holdInstanceKey(join(config.store.path, 'gateway.key'));
+  try {
+    const live = new LiveSessions(metrics);
+    const exposers = new Exposers();
+    const targets = new Map(config.targets.map(target => [target.name, makeTarget(target, clock)]));
+    const authenticator = createAuthenticator(identityOptions(config), { clock, log, metrics });
+    const authorizer = await createAuthorizer(policyOptions(config), { clock, log, metrics });
+    const joiner = new Joiner({ clock, log, metrics, authorizer, targets, exposers, live });
+    const tunnelDoor = new TunnelDoor({
+      clock,
+      log,
+      metrics,
+      limits: {
+        ...defaultTunnelLimits,
+        maxStreams: config.limits.streamsPerSession,
+        maxPendingOpens: config.limits.pendingOpens,
+      },
+      maxSessions: config.limits.sessions,
+      sessionsPerPrincipal: config.limits.sessionsPerPrincipal,
+      pool: new WindowPool(),
+      key,
+      instance: randomBytes(8).toString('hex'),
+      authenticator,
+      authorizer,
+      exposers,
+      exposable: name => targets.get(name)?.upstream.kind === 'tunnel',
+      joiner,
+      live,
+    });
+    const tcpDoor = new TcpDoor({ clock, log, metrics, authenticator, joiner });
+    const listeners = config.listeners.map(
+      (entry): NamedListener => ({
+        name: entry.name,
+        listener: new Listener(listenerOptions(entry, config), {
+          clock,
+          log,
+          metrics,
+          onConnection: connection => {
+            const { route } = connection;
+            if (route.kind === 'tunnel') void tunnelDoor.enter(connection);
+            else void tcpDoor.enter(connection, route.target);
+          },
+        }),
+      }),
+    );
+    const shutdown = new Shutdown(listeners, live, key, config.drainTimeoutMs, clock);
+    const admin = await startAdmin(
+      {
+        ...(config.admin.bind ? { bind: config.admin.bind } : {}),
+        socketPath: config.admin.socketPath,
+        health: () => ({ ready: !shutdown.begun, reasons: shutdown.begun ? ['draining'] : [] }),
+        metrics,
+        routes: {
+          'GET /sessions': async () => ({ status: 200, body: live.list() }),
+          'GET /explain': async ({ query }) => {
+            const found = authorizer.explain(query.get('id') ?? '');
+            return found === undefined
+              ? { status: 404, body: { error: 'unknown' } }
+              : { status: 200, body: found };
+          },
+        },
+      },
+      { log },
+    );
+    shutdown.admin = admin;
+    const bound = await listenAll(listeners, shutdown);
+    return {
+      listeners: bound,
+      adminSocket: config.admin.socketPath,
+      ...(admin.address ? { adminAddress: admin.address } : {}),
+      drain: () => shutdown.drain(),
+      stop: () => shutdown.stop(),
+    };
+  } catch (error) {
+    key.release();
+    throw error;
+  }
+}
+
+interface NamedListener {
+  readonly name: string;
+  readonly listener: Listener;
+}
+
+async function listenAll(
+  listeners: readonly NamedListener[],
+  shutdown: Shutdown,
+): Promise<RunningGateway['listeners']> {
+  const bound: { name: string; host: string; port: number }[] = [];
+  try {
+    for (const { name, listener } of listeners) bound.push({ name, ...(await listener.listen()) });
+  } catch (error) {
+    await shutdown.stop();
+    throw error;
+  }
+  return bound;
+}
+
+const stopping: CloseReason = { code: 'shutdown', text: 'the gateway is shutting down' };
+
+class Shutdown {
+  begun = false;
+  admin: Admin | undefined;
+  readonly #listeners: readonly NamedListener[];
+  readonly #live: LiveSessions;
+  readonly #key: HeldKey;
+  readonly #drainTimeoutMs: number;
+  readonly #clock: Clock;
+  #stopped: Promise<void> | undefined;
+
+  constructor(
+    listeners: readonly NamedListener[],
+    live: LiveSessions,
+    key: HeldKey,
+    drainTimeoutMs: number,
+    clock: Clock,
+  ) {
+    this.#listeners = listeners;
+    this.#live = live;
+    this.#key = key;
+    this.#drainTimeoutMs = drainTimeoutMs;
+    this.#clock = clock;
+  }
+
+  async drain(): Promise<void> {
+    this.#begin();
+    this.#live.drain(stopping);
+    await this.#untilEmpty(this.#drainTimeoutMs);
+    await this.stop();
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    this.#begin();
+    this.#live.closeAll(stopping);
+    // Each session still says good-bye; it lingers no longer than its own limit.
+    await this.#untilEmpty(defaultTunnelLimits.lingerMs * 2);
+    await this.admin?.close();
+    this.#key.release();
+  }
+
+  #begin(): void {
+    if (this.begun) return;
+    this.begun = true;
+    for (const { listener } of this.#listeners) void listener.close();
+  }
+
+  #untilEmpty(atMostMs: number): Promise<void> {
+    return new Promise(resolve => {
+      const timer = this.#clock.after(atMostMs, resolve);
+      const look = (): void => {
+        if (!this.#live.empty) return;
+        timer.cancel();
+        resolve();
+      };
+      this.#live.onEnded = look;
+      look();
+    });
+  }
+}
+
+function makeTarget(target: LoadedTarget, clock: Clock): Target {
+  const { name, exclusive: stateful, upstream } = target;
+  if (upstream.kind === 'tunnel') return { name, stateful, upstream };
+  const { host, port, serverName, ca, cert, key } = upstream;
+  const dialer = new TlsDialer(
+    {
+      host,
+      port,
+      serverName,
+      alpn: [],
+      ...(ca === undefined ? {} : { ca: [ca] }),
+      ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    },
+    { clock },
+  );
+  return { name, stateful, upstream: { kind: 'dial', address: `tls://${host}:${port}`, dialer } };
+}
+
+function identityOptions(config: LoadedGatewayConfig): Parameters<typeof createAuthenticator>[0] {
+  return {
+    builtAtMs,
+    issuers: config.issuers,
+    authorities: config.certificates,
+  };
+}
+
+/** With the names that there are, so that a policy that misspells one is refused at load. */
+function policyOptions(config: LoadedGatewayConfig): Parameters<typeof createAuthorizer>[0] {
+  return {
+    policies: config.policies,
+    known: {
+      sources: [...config.issuers, ...config.certificates].map(({ name }) => name),
+      targets: config.targets.map(({ name }) => name),
+    },
+  };
+}
+
+function listenerOptions(entry: LoadedListener, config: LoadedGatewayConfig): ListenerOptions {
+  const { cert, key, minVersion, clientCertificates } = entry.tls;
+  const clientAuthorities = config.certificates.map(({ ca }) => ca);
+  return {
+    name: entry.name,
+    bind: entry.bind,
+    tls: { cert, key, minVersion, clientCertificates, clientAuthorities },
+    routes: {
+      tunnel: true,
+      tcp: config.targets
+        .filter(({ kind, serverNames }) => kind === 'tcp' && serverNames.length > 0)
+        .map(({ name, serverNames }) => ({ target: name, serverNames, clientCertificate: true })),
+    },
+    limits: {
+      deadlineMs: entry.handshakeTimeoutMs,
+      maxUnfinished: entry.maxUnfinished,
+      maxUnfinishedPerSource: entry.maxUnfinishedPerSource,
+      maxConnections: entry.maxConnections,
+    },
+  };
+}
