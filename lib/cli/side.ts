@@ -1,0 +1,77 @@
+import { type ClientFlags, type LoadedClientConfig, loadClientConfig } from '../config/client.ts';
+import { type RunningSide, startConnect } from '../connect.ts';
+import { systemClock } from '../core/clock.ts';
+import { startExpose } from '../expose.ts';
+import type { Arguments, Command, CommandIo, Option } from './command.ts';
+import { untilSignalled } from './lifetime.ts';
+import { logLevelOption, makeLog } from './logging.ts';
+
+const common: Readonly<Record<string, Option>> = {
+  config: { value: 'FILE', help: 'the same settings from a JSON file; flags go before it' },
+  gateway: { value: 'HOST:PORT', help: 'the gateway' },
+  target: { value: 'NAME', help: 'the target, as the gateway names it' },
+  ca: { value: 'FILE', help: "authority of the gateway's certificate; the system's roots without it" },
+  'server-name': { value: 'NAME', help: "the name in the gateway's certificate, where it is not HOST" },
+  'token-file': { value: 'FILE', help: 'a token, 0600; read again before it runs out' },
+  cert: { value: 'FILE', help: 'a client certificate in place of a token' },
+  key: { value: 'FILE', help: 'its private key, 0600' },
+  'instance-key-file': { value: 'FILE', help: "this instance's own key; made on first start" },
+  'log-level': logLevelOption,
+};
+
+export const connectCommand: Command = {
+  name: 'connect',
+  summary: 'A loopback port that is the target: give it to AutoGen workers in place of the host.',
+  usage:
+    '--gateway HOST:PORT --target NAME --listen ADDR [--ca FILE] [--token-file FILE | --cert FILE --key FILE]',
+  options: { ...common, listen: { value: 'ADDR', help: '127.0.0.1:PORT, [::1]:PORT or unix:PATH' } },
+  positionals: [0, 0],
+  run: (args, io) => runSide('connect', args, io),
+};
+
+export const exposeCommand: Command = {
+  name: 'expose',
+  summary: 'Serves a host on this machine through the gateway; nothing listens here.',
+  usage:
+    '--gateway HOST:PORT --target NAME --to ADDR [--ca FILE] [--token-file FILE | --cert FILE --key FILE]',
+  options: { ...common, to: { value: 'ADDR', help: 'the host: 127.0.0.1:PORT, [::1]:PORT or unix:PATH' } },
+  positionals: [0, 0],
+  run: (args, io) => runSide('expose', args, io),
+};
+
+async function runSide(role: 'connect' | 'expose', args: Arguments, io: CommandIo): Promise<number> {
+  const config = await loadClientConfig(role, flagsOf(args), { env: io.env, nowMs: systemClock.now() });
+  const log = makeLog(io, args.value('log-level'), config.logLevel);
+  for (const warning of config.warnings) log.warn({}, warning);
+  const start = role === 'connect' ? startConnect : startExpose;
+  const running = await start(config, { clock: systemClock, log, tell: line => io.err(`lockwire: ${line}`) });
+  io.out(readyLine(role, config, running));
+  const code = await untilSignalled(running, log);
+  log.flush();
+  return code;
+}
+
+function readyLine(role: 'connect' | 'expose', config: LoadedClientConfig, running: RunningSide): string {
+  const { host, port } = config.gateway;
+  const via = `target ${config.target} through ${host}:${port} as ${running.principal}`;
+  return role === 'connect'
+    ? `lockwire: connect ready on ${running.address}, ${via}`
+    : `lockwire: expose ready for ${running.address}, ${via}`;
+}
+
+function flagsOf(args: Arguments): ClientFlags {
+  return {
+    config: args.value('config'),
+    gateway: args.value('gateway'),
+    target: args.value('target'),
+    listen: args.value('listen'),
+    to: args.value('to'),
+    ca: args.value('ca'),
+    serverName: args.value('server-name'),
+    tokenFile: args.value('token-file'),
+    cert: args.value('cert'),
+    key: args.value('key'),
+    instanceKeyFile: args.value('instance-key-file'),
+    logLevel: args.value('log-level'),
+  };
+}

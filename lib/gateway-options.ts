@@ -1,0 +1,69 @@
+import type { createAuthenticator } from './access/identity/authenticator.ts';
+import type { createAuthorizer } from './access/policy/authorizer.ts';
+import type { LoadedGatewayConfig, LoadedListener, LoadedTarget } from './config/loaded.ts';
+import { builtAtMs } from './core/build.ts';
+import type { Clock } from './core/clock.ts';
+import type { Target } from './gateway-joiner.ts';
+import type { ListenerOptions } from './transport/options.ts';
+import { TlsDialer } from './transport/tls-client.ts';
+
+/** A loaded config as the options of each room. */
+
+export function makeTarget(target: LoadedTarget, clock: Clock): Target {
+  const { name, exclusive: stateful, upstream } = target;
+  if (upstream.kind === 'tunnel') return { name, stateful, upstream };
+  const { host, port, serverName, ca, cert, key } = upstream;
+  const dialer = new TlsDialer(
+    {
+      host,
+      port,
+      serverName,
+      alpn: [],
+      ...(ca === undefined ? {} : { ca: [ca] }),
+      ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    },
+    { clock },
+  );
+  return { name, stateful, upstream: { kind: 'dial', address: `tls://${host}:${port}`, dialer } };
+}
+
+export function identityOptions(config: LoadedGatewayConfig): Parameters<typeof createAuthenticator>[0] {
+  return {
+    builtAtMs,
+    issuers: config.issuers,
+    authorities: config.certificates,
+  };
+}
+
+/** With the names that there are, so that a policy that misspells one is refused at load. */
+export function policyOptions(config: LoadedGatewayConfig): Parameters<typeof createAuthorizer>[0] {
+  return {
+    policies: config.policies,
+    known: {
+      sources: [...config.issuers, ...config.certificates].map(({ name }) => name),
+      targets: config.targets.map(({ name }) => name),
+    },
+  };
+}
+
+export function listenerOptions(entry: LoadedListener, config: LoadedGatewayConfig): ListenerOptions {
+  const { cert, key, minVersion, clientCertificates } = entry.tls;
+  const clientAuthorities = config.certificates.map(({ ca }) => ca);
+  return {
+    name: entry.name,
+    bind: entry.bind,
+    tls: { cert, key, minVersion, clientCertificates, clientAuthorities },
+    routes: {
+      tunnel: true,
+      tcp: config.targets
+        .filter(({ kind, serverNames }) => kind === 'tcp' && serverNames.length > 0)
+        .map(({ name, serverNames }) => ({ target: name, serverNames, clientCertificate: true })),
+    },
+    limits: {
+      deadlineMs: entry.handshakeTimeoutMs,
+      maxUnfinished: entry.maxUnfinished,
+      maxUnfinishedPerSource: entry.maxUnfinishedPerSource,
+      maxConnections: entry.maxConnections,
+    },
+  };
+}
