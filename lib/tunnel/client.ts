@@ -48,6 +48,7 @@ export class TunnelClient {
   readonly #draining = new Set<TunnelSession>();
   readonly #waiting = new Set<(session: TunnelSession | undefined) => void>();
   #failures = 0;
+  #upAtMs = 0;
   #redial: Timer | undefined;
   #stopped = false;
 
@@ -140,7 +141,7 @@ export class TunnelClient {
 
   #up(dialled: Dialled): void {
     this.#session = dialled.session;
-    this.#failures = 0;
+    this.#upAtMs = this.#ports.clock.monotonic();
     this.#renewLater(dialled.session, dialled.welcome.expiresAt);
     this.#ports.onUp(dialled);
     for (const settle of [...this.#waiting]) settle(dialled.session);
@@ -174,7 +175,7 @@ export class TunnelClient {
       { session: session.facts.id, reason: reason.text },
       'gateway goes away; dialling again',
     );
-    void this.#dialAgain();
+    this.#redialAfterUp();
   }
 
   #lost(session: TunnelSession | undefined, reason: CloseReason): void {
@@ -182,6 +183,14 @@ export class TunnelClient {
     if (session !== this.#session || this.#stopped) return;
     this.#session = undefined;
     this.#ports.onDown(new LockwireError('unavailable', `tunnel lost: ${reason.text || reason.code}`));
+    this.#redialAfterUp();
+  }
+
+  /** At once after a session that lasted; a gateway that takes us up and drops us again is not hammered. */
+  #redialAfterUp(): void {
+    const lastedMs = this.#ports.clock.monotonic() - this.#upAtMs;
+    if (lastedMs < this.#options.maxRedialMs) return this.#redialLater();
+    this.#failures = 0;
     void this.#dialAgain();
   }
 

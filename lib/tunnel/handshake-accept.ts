@@ -4,10 +4,11 @@ import { LockwireError } from '../core/errors.ts';
 import type { Carrier, InstanceKey } from '../core/ports.ts';
 import type { CloseCode, CloseReason, Identity } from '../core/session.ts';
 import type { ControlFrame, Hello } from '../wire/tunnel/frames.ts';
-import { keyBytes } from '../wire/tunnel/limits.ts';
+import { keyBytes, maxTextBytes } from '../wire/tunnel/limits.ts';
 import { Link, type LinkHandler } from './link.ts';
 import { type Bound, challengeMessage, helloMessage, verifyProof, welcomeMessage } from './proof.ts';
 import { type SessionPorts, TunnelSession } from './session.ts';
+import { fitText, verdictOf } from './verdict.ts';
 
 export interface AcceptHandshake {
   /** The session's id: in logs at both ends. */
@@ -115,7 +116,7 @@ class Accepting implements LinkHandler {
   read(): void {}
 
   malformed(reason: CloseReason): void {
-    this.#refuse('protocol', reason.text);
+    this.#refuse(reason.code, reason.text);
   }
 
   closed(reason: CloseReason): void {
@@ -143,10 +144,9 @@ class Accepting implements LinkHandler {
       return this.#refuse('protocol', `role ${hello.role} with target '${hello.target}'`);
     }
     this.#state = { awaiting: 'admission' };
-    this.#admit(hello).then(
-      identity => this.#welcome(hello, identity, bound, roundTripMs),
-      (error: unknown) => this.#refuseWith(error),
-    );
+    this.#admit(hello)
+      .then(identity => this.#welcome(hello, identity, bound, roundTripMs))
+      .catch((error: unknown) => this.#refuseWith(error));
   }
 
   #welcome(
@@ -157,7 +157,6 @@ class Accepting implements LinkHandler {
   ): void {
     const link = this.#link;
     if (link === undefined || this.#state.awaiting !== 'admission') return;
-    this.#over();
     const { session: id, gatewayKey, instance, instances } = this.#options;
     const ports = this.#sessionPorts(hello, identity);
     link.send(0, {
@@ -170,8 +169,9 @@ class Accepting implements LinkHandler {
       earlyWindow: ports.limits.earlyWindowBytes,
       expiresAt: identity.credential.expiresAtMs,
       patience: 0,
-      principal: identity.name,
+      principal: fitText(identity.name, maxTextBytes),
     });
+    this.#over();
     const session = new TunnelSession(
       { id, side: 'gateway', role: hello.role, peerEarlyWindow: hello.earlyWindow, roundTripMs },
       link,
@@ -190,7 +190,7 @@ class Accepting implements LinkHandler {
     if (this.#state.awaiting === 'nothing') return;
     this.#over();
     const reason: CloseReason = decision ? { code, text, decision } : { code, text };
-    this.#link?.farewell({ type: 'goAway', code, text, decision, lastStream: 0 }, reason);
+    this.#link?.farewell({ type: 'goAway', ...verdictOf(reason), lastStream: 0 }, reason);
     this.#reject(new LockwireError(errorCode(code), text));
   }
 

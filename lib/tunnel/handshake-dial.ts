@@ -1,13 +1,16 @@
 import { randomBytes } from 'node:crypto';
+import { safeText } from '../core/bytes.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { LockwireError } from '../core/errors.ts';
+import { maxTokenBytes } from '../core/limits.ts';
 import type { Carrier, InstanceKey } from '../core/ports.ts';
 import type { CloseReason } from '../core/session.ts';
 import type { Challenge, ControlFrame, Role, Welcome } from '../wire/tunnel/frames.ts';
 import { keyBytes } from '../wire/tunnel/limits.ts';
 import { Link, type LinkHandler } from './link.ts';
 import { type Bound, challengeMessage, helloMessage, verifyProof, welcomeMessage } from './proof.ts';
-import { reasonOf, type SessionPorts, TunnelSession } from './session.ts';
+import { type SessionPorts, TunnelSession } from './session.ts';
+import { reasonOf } from './verdict.ts';
 
 export interface DialHandshake {
   readonly role: Role;
@@ -100,6 +103,9 @@ class Dialling implements LinkHandler {
   begin(link: Link): void {
     this.#link = link;
     link.start();
+    const tokenBytes = Buffer.byteLength(this.#hello.token);
+    if (tokenBytes <= maxTokenBytes) return;
+    this.#fail(new LockwireError('limit', `the token is of ${tokenBytes} bytes, limit ${maxTokenBytes}`));
   }
 
   frame(_stream: number, frame: ControlFrame): void {
@@ -117,7 +123,9 @@ class Dialling implements LinkHandler {
   read(): void {}
 
   malformed(reason: CloseReason): void {
-    this.#fail(new LockwireError('protocol', `no Lockwire gateway, or a broken one: ${reason.text}`));
+    const text =
+      reason.code === 'internal' ? reason.text : `no Lockwire gateway, or a broken one: ${reason.text}`;
+    this.#fail(new LockwireError('protocol', text));
   }
 
   closed(reason: CloseReason): void {
@@ -173,7 +181,7 @@ class Dialling implements LinkHandler {
 
   #intercepted(why: string): void {
     const { certificateIssuer } = this.#hello;
-    const text = `TLS to the gateway is intercepted; the certificate seen was issued by ${certificateIssuer} (${why})`;
+    const text = `TLS to the gateway is intercepted; the certificate seen was issued by ${safeText(certificateIssuer)} (${why})`;
     this.#fail(new LockwireError('intercepted', text));
   }
 

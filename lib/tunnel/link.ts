@@ -1,6 +1,6 @@
 import { AdaptiveWriter } from '../core/adaptive-writer.ts';
 import type { Clock, Timer } from '../core/clock.ts';
-import { messageOf } from '../core/errors.ts';
+import { LockwireError, messageOf } from '../core/errors.ts';
 import type { Carrier } from '../core/ports.ts';
 import type { CloseReason } from '../core/session.ts';
 import { FrameDecoder } from '../wire/tunnel/decode.ts';
@@ -14,7 +14,7 @@ export interface LinkHandler {
   data(stream: number, chunk: Uint8Array): void;
   /** A chunk of the carrier's was read to its end. */
   read(): void;
-  /** The peer sent what is no frame; the handler says good-bye. */
+  /** The peer sent what is no frame (`protocol`), or the handler itself failed (`internal`); it says good-bye. */
   malformed(reason: CloseReason): void;
   /** The last event: the carrier is gone. */
   closed(reason: CloseReason): void;
@@ -100,17 +100,24 @@ export class Link {
 
   #read(chunk: Uint8Array): void {
     if (this.#farewell) return;
-    try {
-      this.#decoder.push(chunk);
-    } catch (error) {
-      this.#handler.malformed({ code: 'protocol', text: messageOf(error) });
-      return;
-    }
+    this.#guard(() => this.#decoder.push(chunk));
     if (!this.#farewell) this.#handler.read();
   }
 
+  /** Neither a peer's bytes nor what a stream's owner does with them may throw into the carrier. */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      const text = messageOf(error);
+      this.#handler.malformed(
+        error instanceof LockwireError ? { code: 'protocol', text } : { code: 'internal', text },
+      );
+    }
+  }
+
   #written(): void {
-    this.outbox.written();
+    this.#guard(() => this.outbox.written());
     if (this.#farewell && this.outbox.pendingBytes() === 0) this.#carrier.end();
   }
 

@@ -19,6 +19,7 @@ export class Liveness {
   #awaited: number | undefined;
   #value = 0;
   #roundTripMs: number;
+  #measured = false;
 
   constructor(limits: LivenessLimits, nowMs: number, roundTripMs: number) {
     this.#limits = limits;
@@ -28,7 +29,10 @@ export class Liveness {
     this.#roundTripMs = roundTripMs;
   }
 
-  /** Smoothed (RFC 9002 section 5.3: an eighth of each new sample). */
+  /**
+   * Smoothed (RFC 9002 section 5.3: an eighth of each new sample). The first replaces the handshake's, which holds the
+   * time that the credential took to be checked.
+   */
   get roundTripMs(): number {
     return this.#roundTripMs;
   }
@@ -45,7 +49,9 @@ export class Liveness {
   pong(value: number, nowMs: number): void {
     if (value !== this.#awaited) throw new LockwireError('protocol', `pong ${value} answers no ping`);
     this.#awaited = undefined;
-    this.#roundTripMs += (nowMs - this.#pingedMs - this.#roundTripMs) / 8;
+    const sampleMs = nowMs - this.#pingedMs;
+    this.#roundTripMs += this.#measured ? (sampleMs - this.#roundTripMs) / 8 : sampleMs - this.#roundTripMs;
+    this.#measured = true;
   }
 
   /** What is due now: a ping to send, or the verdict that the peer is gone. */

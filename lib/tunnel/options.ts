@@ -10,7 +10,10 @@ export interface TunnelLimits {
   readonly maxPendingOpens: number;
   /** How long a stream may stay so. */
   readonly openTimeoutMs: number;
-  /** Opens a second that a peer may keep up, and at once: cheap to send, dear to serve (compare CVE-2023-44487). */
+  /**
+   * Opens a second that may be kept up, and at once: cheap to send, dear to serve (compare CVE-2023-44487). Our own
+   * are held to it; a peer's beyond it are refused, and as many refused end the session.
+   */
   readonly opensPerSecond: number;
   readonly opensBurst: number;
   /** What a stream may carry before its Opened. */
@@ -18,6 +21,8 @@ export interface TunnelLimits {
   /** A stream's window once it is open, and the most that it grows to. */
   readonly windowBytes: number;
   readonly maxWindowBytes: number;
+  /** What the windows of one session grow by beyond their base, together, out of the process's pool. */
+  readonly sessionGrowthBytes: number;
   /** A grown window shrinks back when nothing was taken from the stream for so long. */
   readonly stallMs: number;
   /** Payload of a data frame while other streams wait, and while none does. */
@@ -37,6 +42,9 @@ export interface TunnelLimits {
   readonly pingsBurst: number;
   readonly noticesPerSecond: number;
   readonly noticesBurst: number;
+  /** Renewals: each costs a signature check. */
+  readonly renewalsPerSecond: number;
+  readonly renewalsBurst: number;
   /** Streams that we reset and whose late frames are let pass. */
   readonly maxRememberedResets: number;
   /** How often the session looks at its clocks. */
@@ -55,6 +63,7 @@ export const defaultTunnelLimits: TunnelLimits = {
   earlyWindowBytes: 16_384,
   windowBytes: baseWindowBytes,
   maxWindowBytes: 4 * 1024 * 1024,
+  sessionGrowthBytes: 8 * 1024 * 1024,
   stallMs: 5_000,
   sharedFrameBytes: 16_384,
   loneFrameBytes: 65_536,
@@ -69,6 +78,8 @@ export const defaultTunnelLimits: TunnelLimits = {
   pingsBurst: 20,
   noticesPerSecond: 1,
   noticesBurst: 20,
+  renewalsPerSecond: 0.5,
+  renewalsBurst: 10,
   maxRememberedResets: 1_024,
   tickMs: 5_000,
   lingerMs: 2_000,

@@ -37,6 +37,8 @@ export class Outbox implements WriteSource {
   readonly #batch = new FrameBatch();
   #control: Uint8Array[] = [];
   #controlBytes = 0;
+  /** Of these, what will count as sent. */
+  #controlSequenced = 0;
   /** In the order of their turn. */
   readonly #ready = new Set<Sender>();
   #inFlight: { readonly sender: Sender; readonly bytes: number; readonly ended: boolean }[] = [];
@@ -62,7 +64,7 @@ export class Outbox implements WriteSource {
   /** True where the peer takes nothing: more than this would be an unbounded queue. */
   get overflowing(): boolean {
     const { maxControlQueueBytes, maxUnackedBytes, maxUnackedControlBytes } = this.#limits;
-    const unacked = this.#sentBytes - this.#ackedBytes;
+    const unacked = this.#sentBytes + this.#controlSequenced - this.#ackedBytes;
     return this.#controlBytes > maxControlQueueBytes || unacked > maxUnackedBytes + maxUnackedControlBytes;
   }
 
@@ -70,7 +72,7 @@ export class Outbox implements WriteSource {
     const encoded = encodeFrame(stream, frame);
     this.#control.push(encoded);
     this.#controlBytes += encoded.byteLength;
-    if (messageByType(frame.type).sequenced) this.#sentBytes += encoded.byteLength;
+    if (messageByType(frame.type).sequenced) this.#controlSequenced += encoded.byteLength;
   }
 
   ack(received: number): void {
@@ -135,8 +137,10 @@ export class Outbox implements WriteSource {
       this.#pong = undefined;
     }
     for (const encoded of this.#control) this.#batch.addFrame(encoded);
+    this.#sentBytes += this.#controlSequenced;
     this.#control = [];
     this.#controlBytes = 0;
+    this.#controlSequenced = 0;
   }
 
   /** One data frame, and the End behind the last one. False where nothing may be sent now. */

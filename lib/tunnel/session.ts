@@ -2,13 +2,15 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { LockwireError, messageOf } from '../core/errors.ts';
 import type { CloseReason } from '../core/session.ts';
 import { TokenBucket } from '../core/token-bucket.ts';
-import type { ControlFrame, GoAway, Ingress, Notice, Open, Role } from '../wire/tunnel/frames.ts';
+import type { ControlFrame, GoAway, Ingress, Open, Role } from '../wire/tunnel/frames.ts';
 import { maxStreamId } from '../wire/tunnel/limits.ts';
+import { LateFrames } from './late-frames.ts';
 import type { Link, LinkHandler } from './link.ts';
 import { Liveness } from './liveness.ts';
 import type { TunnelLimits } from './options.ts';
 import { type StreamFrame, type StreamHost, TunnelStream } from './stream.ts';
-import type { WindowPool } from './window-pool.ts';
+import { reasonOf, verdictOf } from './verdict.ts';
+import { type WindowPool, WindowShare } from './window-pool.ts';
 
 export interface SessionFacts {
   /** As Welcome names it. */
@@ -50,35 +52,44 @@ export class TunnelSession implements LinkHandler, StreamHost {
   readonly facts: SessionFacts;
   readonly clock: Clock;
   readonly limits: TunnelLimits;
-  readonly pool: WindowPool;
+  /** This session's share of the process's. */
+  readonly pool: WindowShare;
   readonly #ports: SessionPorts;
   readonly #link: Link;
   readonly #liveness: Liveness;
   readonly #streams = new Map<number, TunnelStream>();
-  /** Streams that we reset and whose late frames may still come, oldest first. */
-  readonly #resets = new Set<number>();
+  readonly #late: LateFrames;
+  /** Ours or the peer's: one of the two ends opens. */
   readonly #opens: TokenBucket;
+  readonly #refusedOpens: TokenBucket;
   readonly #notices: TokenBucket;
+  readonly #renewals: TokenBucket;
   #state: 'open' | 'draining' | 'closing' | 'closed' = 'open';
   #lastOwn: number;
   #lastPeer = 0;
   #acked = 0;
   #ackTimer: Timer | undefined;
   #renewing = false;
+  #awaitedRenewals = 0;
+  #peerGoAway: GoAway | undefined;
   #tick: Timer;
 
   constructor(facts: SessionFacts, link: Link, ports: SessionPorts) {
     this.facts = facts;
     this.clock = ports.clock;
     this.limits = ports.limits;
-    this.pool = ports.pool;
+    this.pool = new WindowShare(ports.pool, this.limits.sessionGrowthBytes);
+    this.#late = new LateFrames(this.limits.maxRememberedResets);
     this.#ports = ports;
     this.#link = link;
     this.#lastOwn = facts.side === 'dialler' ? -1 : 0;
     const nowMs = this.clock.monotonic();
     this.#liveness = new Liveness(this.limits, nowMs, facts.roundTripMs);
-    this.#opens = new TokenBucket(this.limits.opensPerSecond, this.limits.opensBurst, nowMs);
-    this.#notices = new TokenBucket(this.limits.noticesPerSecond, this.limits.noticesBurst, nowMs);
+    const { opensPerSecond, opensBurst, noticesPerSecond, noticesBurst } = this.limits;
+    this.#opens = new TokenBucket(opensPerSecond, opensBurst, nowMs);
+    this.#refusedOpens = new TokenBucket(opensPerSecond, opensBurst, nowMs);
+    this.#notices = new TokenBucket(noticesPerSecond, noticesBurst, nowMs);
+    this.#renewals = new TokenBucket(this.limits.renewalsPerSecond, this.limits.renewalsBurst, nowMs);
     this.#acked = link.received;
     this.#tick = this.clock.after(this.limits.tickMs, () => this.#onTick());
     link.attach(this);
@@ -107,11 +118,13 @@ export class TunnelSession implements LinkHandler, StreamHost {
     if (!this.#mayOpen('us'))
       throw new LockwireError('protocol', `role ${this.facts.role} opens no streams here`);
     if (this.#state !== 'open') throw new LockwireError('unavailable', 'the tunnel is closing');
-    const { maxStreams } = this.limits;
+    const { maxStreams, opensPerSecond } = this.limits;
     if (this.#streams.size >= maxStreams)
       throw new LockwireError('limit', `${maxStreams} streams are open, the limit`);
     if (this.#lastOwn + 2 > maxStreamId)
       throw new LockwireError('unavailable', 'the session is out of stream numbers');
+    if (!this.#opens.take(this.clock.monotonic()))
+      throw new LockwireError('limit', `more than ${opensPerSecond} opens a second, the limit`);
     this.#lastOwn += 2;
     const stream = new TunnelStream(this, this.#lastOwn, true, this.facts.peerEarlyWindow, onOpened);
     this.#streams.set(stream.id, stream);
@@ -123,21 +136,25 @@ export class TunnelSession implements LinkHandler, StreamHost {
   notice(reason: CloseReason): boolean {
     if (this.#state === 'closing' || this.#state === 'closed') return false;
     if (!this.#notices.take(this.clock.monotonic())) return false;
-    this.send(0, { type: 'notice', ...verdict(reason) });
+    this.send(0, { type: 'notice', ...verdictOf(reason) });
     return true;
   }
 
   /** Shows a new credential before the old one runs out; `onRenewed` follows, or the end of the session. */
   renew(token: string): void {
     if (this.#state === 'closing' || this.#state === 'closed') return;
+    this.#awaitedRenewals += 1;
     this.send(0, { type: 'renew', token });
   }
 
-  /** Takes no new streams; those that are open run on, and the session ends with the last. */
+  /**
+   * Takes no new streams; those that are open run on, and the session ends with the last. What the peer is told is
+   * `shutdown`: any other code but `done` would end the session there.
+   */
   drain(reason: CloseReason): void {
     if (this.#state !== 'open') return;
     this.#state = 'draining';
-    this.send(0, this.#goAway(reason));
+    this.send(0, this.#goAway({ ...reason, code: 'shutdown' }));
     this.#endIfDrained();
   }
 
@@ -161,10 +178,10 @@ export class TunnelSession implements LinkHandler, StreamHost {
     this.#link.wake();
   }
 
-  gone(stream: TunnelStream, reset: boolean): void {
+  gone(stream: TunnelStream, lateCredit: number | undefined): void {
     this.#streams.delete(stream.id);
     this.#link.outbox.forget(stream);
-    if (reset) this.#rememberReset(stream.id);
+    if (lateCredit !== undefined) this.#late.remember(stream.id, lateCredit);
     this.#endIfDrained();
   }
 
@@ -181,7 +198,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
   data(id: number, chunk: Uint8Array): void {
     const stream = this.#streams.get(id);
     if (stream) stream.receiveData(chunk);
-    else this.#late(id, 'data');
+    else this.#lateFrame(id, 'data', chunk.byteLength);
   }
 
   frame(id: number, frame: ControlFrame): void {
@@ -202,13 +219,14 @@ export class TunnelSession implements LinkHandler, StreamHost {
       case 'ack':
         return this.#peerAcks(frame.received);
       case 'notice':
-        return this.#peerNotice(frame);
+        return this.#peerNotice(reasonOf(frame));
       case 'goAway':
         return this.#peerGoesAway(frame);
       case 'renew':
         return void this.#peerRenews(frame.token);
       case 'renewed':
-        if (this.facts.side === 'gateway') return this.fault('renewed to the gateway');
+        if (this.#awaitedRenewals === 0) return this.fault('renewed answers no renew');
+        this.#awaitedRenewals -= 1;
         return this.#ports.onRenewed(frame.expiresAt);
       default:
         // Handshake frames come once; Resume is of a later version of this program.
@@ -228,10 +246,10 @@ export class TunnelSession implements LinkHandler, StreamHost {
     this.#state = 'closed';
     this.#tick.cancel();
     this.#ackTimer?.cancel();
-    const lost =
-      reason.code === 'io' ? { code: 'session-lost' as const, text: `tunnel lost: ${reason.text}` } : reason;
-    this.#abandonAll(lost);
-    this.#ports.onClosed(reason);
+    // A peer that drained and then hung up was not lost: it shut down, as it said.
+    const said = reason.code === 'io' && this.#peerGoAway ? reasonOf(this.#peerGoAway) : reason;
+    this.#abandonAll(said.code === 'io' ? { code: 'session-lost', text: `tunnel lost: ${said.text}` } : said);
+    this.#ports.onClosed(said);
   }
 
   // Frames of the session.
@@ -247,19 +265,20 @@ export class TunnelSession implements LinkHandler, StreamHost {
     if (id % 2 !== parity || id <= this.#lastPeer)
       return this.fault(`open of stream ${id} after ${this.#lastPeer}`);
     this.#lastPeer = id;
-    if (!this.#opens.take(this.clock.monotonic())) {
-      return this.close({ code: 'limit', text: `more than ${this.limits.opensPerSecond} opens a second` });
-    }
     const stream = new TunnelStream(this, id, false, this.facts.peerEarlyWindow);
     this.#streams.set(id, stream);
     const refusal = this.#openRefusal();
-    if (refusal) stream.reset(refusal);
-    else this.#ports.onOpen(stream, frame);
+    if (!refusal) return this.#ports.onOpen(stream, frame);
+    stream.reset(refusal);
+    if (!this.#refusedOpens.take(this.clock.monotonic()))
+      this.close({ code: 'limit', text: `more than ${this.limits.opensPerSecond} refused opens a second` });
   }
 
   #openRefusal(): CloseReason | undefined {
     if (this.#state !== 'open') return { code: 'shutdown', text: 'the tunnel is draining' };
-    const { maxStreams, maxPendingOpens } = this.limits;
+    const { maxStreams, maxPendingOpens, opensPerSecond } = this.limits;
+    if (!this.#opens.take(this.clock.monotonic()))
+      return { code: 'limit', text: `more than ${opensPerSecond} opens a second, the limit` };
     if (this.#streams.size > maxStreams)
       return { code: 'limit', text: `${maxStreams} streams are open, the limit` };
     let pending = 0;
@@ -272,29 +291,34 @@ export class TunnelSession implements LinkHandler, StreamHost {
   #streamFrame(id: number, frame: StreamFrame): void {
     const stream = this.#streams.get(id);
     if (stream) stream.receive(frame);
-    else this.#late(id, frame.type);
+    else this.#lateFrame(id, frame.type, 0);
   }
 
   /**
    * A frame of a stream that is not, or no longer, there. Credit, Opened and Reset may cross our own last frame; data
    * and End may only follow where we reset the stream and the peer had not heard of it.
    */
-  #late(id: number, type: StreamFrame['type'] | 'data'): void {
+  #lateFrame(id: number, type: StreamFrame['type'] | 'data', bytes: number): void {
     const ours = id % 2 === (this.facts.side === 'dialler' ? 1 : 0);
     if (id > (ours ? this.#lastOwn : this.#lastPeer))
       return this.fault(`${type} on stream ${id}, which is not open`);
-    if (type === 'reset' || type === 'end') {
-      if (this.#resets.delete(id) || type === 'reset') return;
-    }
-    if (type === 'credit' || type === 'opened' || this.#resets.has(id)) return;
-    this.fault(`${type} on stream ${id}, which is closed`);
+    if (this.#mayBeLate(id, type, bytes)) return;
+    this.fault(`${type} on stream ${id}, which is closed or beyond its credit`);
   }
 
-  #rememberReset(id: number): void {
-    this.#resets.add(id);
-    if (this.#resets.size <= this.limits.maxRememberedResets) return;
-    const [oldest] = this.#resets;
-    if (oldest !== undefined) this.#resets.delete(oldest);
+  #mayBeLate(id: number, type: StreamFrame['type'] | 'data', bytes: number): boolean {
+    switch (type) {
+      case 'data':
+        return this.#late.data(id, bytes);
+      case 'end':
+        return this.#late.last(id);
+      case 'reset':
+        this.#late.last(id);
+        return true;
+      case 'credit':
+      case 'opened':
+        return true;
+    }
   }
 
   #pong(value: number): void {
@@ -316,9 +340,10 @@ export class TunnelSession implements LinkHandler, StreamHost {
     this.#link.wake();
   }
 
-  #peerNotice(notice: Notice): void {
+  #peerNotice(notice: CloseReason): void {
     if (this.facts.side === 'gateway') return this.fault('notice to the gateway');
-    this.#ports.onNotice(reasonOf(notice));
+    // The gateway sends none of its own accord beyond the rate; what comes all the same is not shown.
+    if (this.#notices.take(this.clock.monotonic())) this.#ports.onNotice(notice);
   }
 
   #peerGoesAway(frame: GoAway): void {
@@ -330,11 +355,13 @@ export class TunnelSession implements LinkHandler, StreamHost {
       this.#abandonAll(reason);
       return;
     }
+    const first = this.#peerGoAway === undefined;
+    if (frame.code === 'shutdown') this.#peerGoAway ??= frame;
     if (this.#state === 'open') this.#state = 'draining';
     for (const stream of this.#streams.values()) {
       if (stream.ours && stream.id > frame.lastStream) stream.abandon(reason);
     }
-    this.#ports.onGoAway(reason);
+    if (first) this.#ports.onGoAway(reason);
     this.#endIfDrained();
   }
 
@@ -342,12 +369,18 @@ export class TunnelSession implements LinkHandler, StreamHost {
   async #peerRenews(token: string): Promise<void> {
     if (this.facts.side === 'dialler') return this.fault('renew to a client');
     if (this.#renewing) return this.fault('renew while one is being checked');
+    if (!this.#renewals.take(this.clock.monotonic()))
+      return this.close({
+        code: 'limit',
+        text: `more than ${this.limits.renewalsPerSecond} renewals a second`,
+      });
     this.#renewing = true;
     try {
       const { expiresAt } = await this.#ports.onRenew(token);
       this.send(0, { type: 'renewed', expiresAt });
     } catch (error) {
-      this.close({ code: 'unauthenticated', text: `renewal refused: ${messageOf(error)}` });
+      const why = error instanceof LockwireError ? error.message : 'internal error';
+      this.close({ code: 'unauthenticated', text: `renewal refused: ${why}` });
     } finally {
       this.#renewing = false;
     }
@@ -378,7 +411,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
   }
 
   #goAway(reason: CloseReason): GoAway {
-    return { type: 'goAway', ...verdict(reason), lastStream: this.#lastPeer };
+    return { type: 'goAway', ...verdictOf(reason), lastStream: this.#lastPeer };
   }
 
   #endIfDrained(): void {
@@ -389,14 +422,4 @@ export class TunnelSession implements LinkHandler, StreamHost {
   #abandonAll(reason: CloseReason): void {
     for (const stream of [...this.#streams.values()]) stream.abandon(reason);
   }
-}
-
-function verdict(reason: CloseReason): { code: CloseReason['code']; text: string; decision: string } {
-  return { code: reason.code, text: reason.text, decision: reason.decision ?? '' };
-}
-
-/** The reason that a peer gave, as our own kind of value. */
-export function reasonOf(frame: Notice | GoAway): CloseReason {
-  const { code, text, decision } = frame;
-  return decision ? { code, text, decision } : { code, text };
 }

@@ -1,10 +1,20 @@
 import { defaultWindowPoolLimits, type WindowPoolLimits } from './options.ts';
 
+/** Where receive windows have their memory from. */
+export interface WindowSource {
+  /** A base window for a new stream: `wanted`, a half or a quarter of it. */
+  takeBase(wanted: number): number;
+  returnBase(bytes: number): void;
+  /** Takes so much growth, or nothing. */
+  takeGrowth(bytes: number): boolean;
+  returnGrowth(bytes: number): void;
+}
+
 /**
  * What all receive windows of a process may hold together. Base windows shrink as streams become many, so that a
  * thousand stalled streams stay within a named bound; growth beyond the base comes from a fixed pool.
  */
-export class WindowPool {
+export class WindowPool implements WindowSource {
   readonly #limits: WindowPoolLimits;
   #base = 0;
   #growth = 0;
@@ -18,7 +28,6 @@ export class WindowPool {
     return { base: this.#base, growth: this.#growth };
   }
 
-  /** A base window for a new stream: `wanted`, a half or a quarter of it. */
   takeBase(wanted: number): number {
     const { baseBytes } = this.#limits;
     const share = this.#base < baseBytes ? 1 : this.#base < 2 * baseBytes ? 2 : 4;
@@ -31,14 +40,45 @@ export class WindowPool {
     this.#base -= bytes;
   }
 
-  /** Takes so much growth, or nothing. */
+  /** At most half of what is free: whoever comes late still finds some. */
   takeGrowth(bytes: number): boolean {
-    if (this.#growth + bytes > this.#limits.growthBytes) return false;
+    if (bytes > (this.#limits.growthBytes - this.#growth) / 2) return false;
     this.#growth += bytes;
     return true;
   }
 
   returnGrowth(bytes: number): void {
     this.#growth -= bytes;
+  }
+}
+
+/** One session's part of the pool: no session takes more growth than its budget. */
+export class WindowShare implements WindowSource {
+  readonly #pool: WindowSource;
+  readonly #maxGrowthBytes: number;
+  #growth = 0;
+
+  constructor(pool: WindowSource, maxGrowthBytes: number) {
+    this.#pool = pool;
+    this.#maxGrowthBytes = maxGrowthBytes;
+  }
+
+  takeBase(wanted: number): number {
+    return this.#pool.takeBase(wanted);
+  }
+
+  returnBase(bytes: number): void {
+    this.#pool.returnBase(bytes);
+  }
+
+  takeGrowth(bytes: number): boolean {
+    if (this.#growth + bytes > this.#maxGrowthBytes || !this.#pool.takeGrowth(bytes)) return false;
+    this.#growth += bytes;
+    return true;
+  }
+
+  returnGrowth(bytes: number): void {
+    this.#growth -= bytes;
+    this.#pool.returnGrowth(bytes);
   }
 }

@@ -35,6 +35,8 @@ function emptyValue(field: Field): unknown {
 
 function readField(message: Message, body: Uint8Array, at: VarintEnd, values: Record<string, unknown>): void {
   const tag = number(message, body, at);
+  // Field number 0 is none; nor may a number pass 2^29 - 1 (protobuf's own limits).
+  if (tag < 8 || tag > 0xffffffff) throw fault(message, `tag ${tag}`);
   const field = message.fields[Math.floor(tag / 8) - 1];
   switch (tag % 8) {
     case 0: {

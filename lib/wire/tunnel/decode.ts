@@ -14,6 +14,8 @@ export interface FrameSink {
 
 /** Length (3), stream (6), tag (2), body length (3). */
 const maxHeaderBytes = 14;
+/** Tag and length of an empty body. */
+const minFrameBytes = 2;
 const maxFrameBytes = Math.max(maxDataBytes, maxCredentialBodyBytes) + maxHeaderBytes;
 
 /** `header`: collecting one; `data`: payload passes through; `body`: collecting a control frame's body; `failed`: for good. */
@@ -88,11 +90,11 @@ export class FrameDecoder {
   }
 
   #readHeader(chunk: Uint8Array, at: number): number {
-    const end = this.#parse(chunk, at, chunk.byteLength);
+    const limit = Math.min(chunk.byteLength, at + maxHeaderBytes);
+    const end = this.#parse(chunk, at, limit);
     if (end !== varintShort) return end;
-    this.#cut.set(chunk.subarray(at), 0);
-    this.#cutBytes = chunk.byteLength - at;
-    return chunk.byteLength;
+    this.#keepCut(chunk.subarray(at, limit), 0);
+    return limit;
   }
 
   /** A header that an earlier chunk began: filled up from this one, parsed, and what it did not need given back. */
@@ -102,12 +104,18 @@ export class FrameDecoder {
     this.#cut.set(chunk.subarray(at, at + take), had);
     const end = this.#parse(this.#cut, 0, had + take);
     if (end === varintShort) {
-      if (had + take === maxHeaderBytes) throw malformed(`a header of more than ${maxHeaderBytes} bytes`);
-      this.#cutBytes = had + take;
+      this.#keepCut(this.#cut.subarray(0, had + take), had);
       return at + take;
     }
     this.#cutBytes = 0;
     return at + end - had;
+  }
+
+  /** `bytes` begin a header that is not all there; the first `had` of them are kept already. */
+  #keepCut(bytes: Uint8Array, had: number): void {
+    if (bytes.byteLength === maxHeaderBytes) throw malformed(`a header of more than ${maxHeaderBytes} bytes`);
+    this.#cut.set(bytes.subarray(had), had);
+    this.#cutBytes = bytes.byteLength;
   }
 
   /** Parses one header in `source[at..end)`; where it ends, or `varintShort` where it is cut. */
@@ -115,6 +123,7 @@ export class FrameDecoder {
     const length = this.#number(source, at, end);
     if (length === varintShort) return varintShort;
     if (length > maxFrameBytes) throw malformed(`frame of ${length} bytes, limit ${maxFrameBytes}`);
+    if (length < minFrameBytes) throw malformed(`frame of ${length} bytes, at least ${minFrameBytes}`);
     const start = this.#at.next;
     let next = start;
     let stream = 0;
