@@ -6,6 +6,9 @@ export interface MessageSink {
   write(bytes: Buffer, done: () => void): void;
 }
 
+/** Handed to the sink at a time: enough to keep it busy, little enough that `close` drops nearly all that waits. */
+const maxHandedBytes = 65_536;
+
 /**
  * Messages on their way to one worker, counted. Over `maxQueuedBytes` it is full: whoever sent is told to wait until
  * half of it has left. So it holds at most the bound and one message of each sender. A worker that takes nothing
@@ -17,7 +20,11 @@ export class Outbox {
   readonly #clock: Clock;
   readonly #stalled: () => void;
   readonly #waiters = new Set<() => void>();
+  #messages: Buffer[] = [];
+  #head = 0;
+  /** All that has not left, and of it what the sink has. */
   #queuedBytes = 0;
+  #handedBytes = 0;
   #timer: Timer | undefined;
   #closed = false;
 
@@ -39,7 +46,8 @@ export class Outbox {
   send(bytes: Buffer): void {
     if (this.#closed) return;
     this.#queuedBytes += bytes.byteLength;
-    this.#sink.write(bytes, () => this.#left(bytes.byteLength));
+    this.#messages.push(bytes);
+    this.#hand();
     if (!this.#timer && this.#queuedBytes > this.#limits.maxQueuedBytes) this.#watch();
   }
 
@@ -48,15 +56,36 @@ export class Outbox {
     this.#waiters.add(callback);
   }
 
-  /** Sends no more and lets the waiting go. */
+  /** Drops what waits and lets the waiting go. */
   close(): void {
     this.#closed = true;
+    this.#messages = [];
+    this.#head = 0;
+    this.#queuedBytes = this.#handedBytes;
     this.#release();
+  }
+
+  #hand(): void {
+    for (;;) {
+      const bytes = this.#messages[this.#head];
+      if (!bytes) return;
+      if (this.#handedBytes > 0 && this.#handedBytes + bytes.byteLength > maxHandedBytes) return;
+      this.#head += 1;
+      if (this.#head === this.#messages.length || this.#head === 1_024) {
+        this.#messages = this.#messages.slice(this.#head);
+        this.#head = 0;
+      }
+      this.#handedBytes += bytes.byteLength;
+      this.#sink.write(bytes, () => this.#left(bytes.byteLength));
+    }
   }
 
   #left(bytes: number): void {
     this.#queuedBytes -= bytes;
-    if (!this.#timer || this.#closed) return;
+    this.#handedBytes -= bytes;
+    if (this.#closed) return;
+    this.#hand();
+    if (!this.#timer) return;
     if (this.#queuedBytes <= this.#limits.maxQueuedBytes / 2) this.#release();
     else this.#watch();
   }
