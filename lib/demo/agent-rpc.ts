@@ -70,8 +70,13 @@ function codec<T extends object>(name: string): Codec<T> {
       const bytes = type.encode(value as Record<string, unknown>).finish();
       return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     },
-    // A Message holds its absent fields as defaults on its prototype, so it reads as the interface says.
-    decode: bytes => type.decode(bytes) as unknown as T,
+    decode(bytes) {
+      const reader = protobuf.Reader.create(bytes);
+      // What a later AutoGen adds goes through.
+      reader.discardUnknown = false;
+      // A Message holds its absent fields as defaults on its prototype, so it reads as the interface says.
+      return type.decode(reader) as unknown as T;
+    },
   };
 }
 
