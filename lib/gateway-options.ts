@@ -1,5 +1,6 @@
 import type { createAuthenticator } from './access/identity/authenticator.ts';
 import type { createAuthorizer } from './access/policy/authorizer.ts';
+import type { PolicyConfig } from './config/load-policies.ts';
 import type { LoadedGatewayConfig, LoadedListener, LoadedTarget } from './config/loaded.ts';
 import { builtAtMs } from './core/build.ts';
 import type { Clock } from './core/clock.ts';
@@ -36,7 +37,7 @@ export function identityOptions(config: LoadedGatewayConfig): Parameters<typeof 
 }
 
 /** With the names that there are, so that a policy that misspells one is refused at load. */
-export function policyOptions(config: LoadedGatewayConfig): Parameters<typeof createAuthorizer>[0] {
+export function policyOptions(config: PolicyConfig): Parameters<typeof createAuthorizer>[0] {
   return {
     policies: config.policies,
     known: {

@@ -8,6 +8,7 @@ import { explainCommand, sessionsCommand } from './admin.ts';
 import { checkCommand } from './check.ts';
 import { type Command, type CommandIo, helpOf, readArguments } from './command.ts';
 import { gatewayCommand } from './gateway.ts';
+import { initCommand } from './init.ts';
 import { policyCommand } from './policy.ts';
 import { connectCommand, exposeCommand } from './side.ts';
 import { tryCommand } from './try.ts';
@@ -23,6 +24,7 @@ const commands: readonly Command[] = [
   sessionsCommand,
   explainCommand,
   policyCommand,
+  initCommand,
 ];
 
 function help(io: CommandIo): void {

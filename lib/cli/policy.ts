@@ -1,17 +1,19 @@
-import { tryPolicies } from '../access/policy/try-policies.ts';
-import { loadGatewayConfig } from '../config/load-gateway.ts';
+import { type Trial, tryPolicies } from '../access/policy/try-policies.ts';
+import { loadPolicyConfig } from '../config/load-policies.ts';
 import { nearMiss } from '../config/near-miss.ts';
-import { systemClock } from '../core/clock.ts';
+import { loadPolicyTests, type PolicyTest } from '../config/policy-tests.ts';
 import { LockwireError } from '../core/errors.ts';
 import type { Principal } from '../core/session.ts';
 import { policyOptions } from '../gateway-options.ts';
-import type { Arguments, Command } from './command.ts';
+import type { Arguments, Command, CommandIo } from './command.ts';
 
 export const policyCommand: Command = {
   name: 'policy',
-  summary: 'policy try: what the policies of a config would say, without a gateway.',
+  summary:
+    'policy try: what a config’s policies would say, without a gateway. policy test: the same, from a file.',
   usage:
-    'try --config FILE --principal user:ISSUER:SUB|workload:NAME:SAN [--groups A,B] --action ACTION --target NAME',
+    'try --config FILE --principal WHO [--groups A,B] [--email ADDRESS] [--action ACTION] --target NAME\n' +
+    '       lockwire policy test --config FILE TESTS',
   options: {
     config: { value: 'FILE', help: "the gateway's config" },
     principal: { value: 'WHO', help: 'user:corp:alice, or workload:ci:spiffe://example/job' },
@@ -20,29 +22,63 @@ export const policyCommand: Command = {
     action: { value: 'ACTION', help: 'connect or expose; connect by default' },
     target: { value: 'NAME', help: 'the target' },
   },
-  positionals: [1, 1],
+  positionals: [1, 2],
   async run(args, io) {
-    if (args.positionals[0] !== 'try') throw new LockwireError('usage', `expected: policy try`);
-    const config = await loadGatewayConfig(required(args, 'config'), {
-      nowMs: systemClock.now(),
-      development: true,
+    const [verb, file] = args.positionals;
+    // Policies are judged before there are keys and certificates to go with them.
+    const options = policyOptions(await loadPolicyConfig(required(args, 'config')));
+    const ask = (test: Omit<PolicyTest, 'name' | 'expect'>): Promise<Trial> =>
+      tryPolicies({
+        ...options,
+        request: {
+          principal: principalOf(test),
+          action: actionOf(test.action),
+          resource: { type: 'Target', id: test.target },
+          context: {},
+        },
+      });
+    if (verb === 'test' && file !== undefined) return await testAll(await loadPolicyTests(file), ask, io);
+    if (verb !== 'try' || file !== undefined) {
+      throw new LockwireError('usage', 'expected: policy try …, or policy test --config FILE TESTS');
+    }
+    const trial = await ask({
+      principal: required(args, 'principal'),
+      groups: (args.value('groups') ?? '').split(',').filter(group => group !== ''),
+      email: args.value('email'),
+      action: args.value('action') ?? 'connect',
+      target: required(args, 'target'),
     });
-    const trial = await tryPolicies({
-      ...policyOptions(config),
-      request: {
-        principal: principalOf(args),
-        action: actionOf(args.value('action') ?? 'connect'),
-        resource: { type: 'Target', id: required(args, 'target') },
-        context: {},
-      },
-    });
-    io.out(`${trial.allow ? 'allow' : 'deny'} (${trial.rule})`);
-    for (const rule of trial.rules) io.out(`  decided by ${rule}`);
-    for (const error of trial.errors) io.out(`  error: ${error}`);
-    for (const near of trial.nearMisses) io.out(`  nearly: ${near}`);
+    say(trial, io);
     return trial.allow ? 0 : 1;
   },
 };
+
+async function testAll(
+  tests: readonly PolicyTest[],
+  ask: (test: PolicyTest) => Promise<Trial>,
+  io: CommandIo,
+): Promise<number> {
+  let failed = 0;
+  for (const test of tests) {
+    const trial = await ask(test);
+    const verdict = trial.allow ? 'allow' : 'deny';
+    const ok = verdict === test.expect && trial.errors.length === 0;
+    io.out(`${ok ? 'ok    ' : 'FAILED'} ${test.name}`);
+    if (ok) continue;
+    failed += 1;
+    io.out(`       expected ${test.expect}`);
+    say(trial, io);
+  }
+  io.out(`${tests.length - failed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
+
+function say(trial: Trial, io: CommandIo): void {
+  io.out(`${trial.allow ? 'allow' : 'deny'} (${trial.rule})`);
+  for (const rule of trial.rules) io.out(`  decided by ${rule}`);
+  for (const error of trial.errors) io.out(`  error: ${error}`);
+  for (const near of trial.nearMisses) io.out(`  nearly: ${near}`);
+}
 
 function required(args: Arguments, name: string): string {
   const value = args.value(name);
@@ -53,20 +89,15 @@ function required(args: Arguments, name: string): string {
 function actionOf(text: string): 'connect' | 'expose' {
   if (text === 'connect' || text === 'expose') return text;
   const near = nearMiss(text, ['connect', 'expose']);
-  throw new LockwireError(
-    'usage',
-    `--action "${text}": expected connect or expose${near === undefined ? '' : `; did you mean ${near}?`}`,
-  );
+  const hint = near === undefined ? '' : `; did you mean ${near}?`;
+  throw new LockwireError('usage', `action "${text}": expected connect or expose${hint}`);
 }
 
-function principalOf(args: Arguments): Principal {
-  const text = required(args, 'principal');
-  const [, kind, source = '', name = ''] = /^(user|workload):([^:]+):(.+)$/.exec(text) ?? [];
-  const groups = (args.value('groups') ?? '').split(',').filter(group => group !== '');
-  const email = args.value('email');
+function principalOf({ principal, groups = [], email }: Omit<PolicyTest, 'name' | 'expect'>): Principal {
+  const [, kind, source = '', name = ''] = /^(user|workload):([^:]+):(.+)$/.exec(principal) ?? [];
   if (kind === 'user') {
     return { kind, issuer: source, subject: name, groups, ...(email === undefined ? {} : { email }) };
   }
   if (kind === 'workload') return { kind, source, name, groups };
-  throw new LockwireError('usage', `--principal "${text}": expected user:ISSUER:SUB or workload:NAME:SAN`);
+  throw new LockwireError('usage', `principal "${principal}": expected user:ISSUER:SUB or workload:NAME:SAN`);
 }
