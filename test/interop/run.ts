@@ -7,6 +7,7 @@ import { startAutogenHost } from '../../lib/demo/autogen-host.ts';
 import { type Result, runAutogenSuite } from './autogen-suite.ts';
 import { PythonProgram } from './python-program.ts';
 import { autogenPython } from './venv.ts';
+import { startWire } from './wire.ts';
 
 /** Something that runs while a suite does. */
 interface Running {
@@ -37,12 +38,44 @@ async function direct(name: string, started: Promise<Running>): Promise<Result> 
   }
 }
 
+/** Each worker through a connect of its own, then gateway and expose: four processes. */
+async function wired(
+  name: string,
+  started: Promise<Running>,
+  directory: string,
+  listen: (worker: string) => string,
+): Promise<Result> {
+  const host = await started;
+  try {
+    const wire = await startWire(directory, host.address);
+    try {
+      const [addressA, addressB] = [await wire.connect(listen('a')), await wire.connect(listen('b'))];
+      return await runAutogenSuite({ name, addressA, addressB });
+    } finally {
+      await wire.close();
+    }
+  } finally {
+    await host.close();
+  }
+}
+
 const cases: Readonly<Record<string, Case>> = {
   "AutoGen's host over TCP": name => direct(name, autogenHost('127.0.0.1:0')),
   "AutoGen's host over a unix socket": (name, dir) =>
     direct(name, autogenHost(`unix:${join(dir, 'host.sock')}`)),
   'our host over TCP': name => direct(name, ourHost('127.0.0.1:0')),
   'our host over a unix socket': (name, dir) => direct(name, ourHost(`unix:${join(dir, 'host.sock')}`)),
+  "AutoGen's host through Lockwire over TCP": (name, dir) =>
+    wired(name, autogenHost('127.0.0.1:0'), dir, () => '127.0.0.1:0'),
+  "AutoGen's host through Lockwire over unix sockets": (name, dir) =>
+    wired(
+      name,
+      autogenHost(`unix:${join(dir, 'host.sock')}`),
+      dir,
+      worker => `unix:${join(dir, `${worker}.sock`)}`,
+    ),
+  'our host through Lockwire over TCP': (name, dir) =>
+    wired(name, ourHost('127.0.0.1:0'), dir, () => '127.0.0.1:0'),
 };
 
 const words = process.argv.slice(2);
