@@ -102,12 +102,13 @@ export class FrameDecoder {
     const had = this.#cutBytes;
     const take = Math.min(maxHeaderBytes - had, chunk.byteLength - at);
     this.#cut.set(chunk.subarray(at, at + take), had);
+    // Before it is parsed: a frame without a body is handed on from there, at a boundary.
+    this.#cutBytes = 0;
     const end = this.#parse(this.#cut, 0, had + take);
     if (end === varintShort) {
       this.#keepCut(this.#cut.subarray(0, had + take), had);
       return at + take;
     }
-    this.#cutBytes = 0;
     return at + end - had;
   }
 
@@ -125,6 +126,17 @@ export class FrameDecoder {
     if (length > maxFrameBytes) throw malformed(`frame of ${length} bytes, limit ${maxFrameBytes}`);
     if (length < minFrameBytes) throw malformed(`frame of ${length} bytes, at least ${minFrameBytes}`);
     const start = this.#at.next;
+    this.#frameBytes = start - at + length;
+    const next = this.#parseFrame(source, start, Math.min(end, start + length), length);
+    if (next === varintShort) {
+      if (start + length <= end) throw malformed(`a frame of ${length} bytes ends in its header`);
+      return varintShort;
+    }
+    return next;
+  }
+
+  /** Stream, tag and body's length of a frame of `length` bytes. */
+  #parseFrame(source: Uint8Array, start: number, end: number, length: number): number {
     let next = start;
     let stream = 0;
     if (next >= end) return varintShort;
@@ -140,7 +152,6 @@ export class FrameDecoder {
     if (bytes === varintShort) return varintShort;
     next = this.#at.next;
     if (next - start + bytes !== length) throw malformed(`length ${length} and body ${bytes} disagree`);
-    this.#frameBytes = next - at + bytes;
     this.#begin(stream, tag, bytes);
     return next;
   }
