@@ -1,0 +1,180 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import t from 'tap';
+import { tryPolicies } from '../../../lib/access/policy/try-policies.ts';
+import type { PolicyRequest } from '../../../lib/access/policy/vocabulary.ts';
+import { parsePrincipal } from '../../../lib/access/policy/vocabulary.ts';
+
+const folder = new URL('../../../docs/policies/', import.meta.url);
+
+/** What each example is configured with, as its first lines say. */
+const known: Record<string, { sources: string[]; targets: string[] }> = {
+  'small-team.cedar': { sources: ['corp'], targets: ['autogen'] },
+  'platform.cedar': { sources: ['corp', 'ci'], targets: ['autogen', 'autogen-staging', 'models'] },
+  'strict.cedar': { sources: ['workloads', 'corp'], targets: ['autogen'] },
+};
+
+interface Case {
+  who: string;
+  groups?: string[];
+  email?: string;
+  action: PolicyRequest['action'];
+  on: string;
+  context?: PolicyRequest['context'];
+  rule: string;
+}
+
+const chat = { method: 'POST', host: 'models', path: '/v1/chat/completions' };
+const main = 'Workload::ci|repo:corp/agents:ref:refs/heads/main';
+const agent = 'Workload::workloads|spiffe://prod.example/agents/writer';
+
+const cases: Record<string, Case[]> = {
+  'small-team.cedar': [
+    { who: 'User::corp|1', groups: ['agents'], action: 'connect', on: 'autogen', rule: '+team-connects' },
+    { who: 'User::corp|1', action: 'connect', on: 'autogen', rule: 'default-deny' },
+    { who: 'User::corp|1', groups: ['agents'], action: 'expose', on: 'autogen', rule: 'default-deny' },
+    { who: 'User::corp|248289761001', action: 'expose', on: 'autogen', rule: '+owner-serves-autogen' },
+    {
+      who: 'User::corp|2',
+      email: 'ada@corp.example',
+      action: 'admin',
+      on: 'sessions',
+      rule: '+admins-by-verified-mail',
+    },
+    { who: 'User::corp|2', email: 'eve@corp.example', action: 'admin', on: 'sessions', rule: 'default-deny' },
+    { who: 'User::corp|2', action: 'admin', on: 'sessions', rule: 'default-deny' },
+  ],
+  'platform.cedar': [
+    {
+      who: 'User::corp|1',
+      groups: ['devs'],
+      action: 'connect',
+      on: 'autogen-staging',
+      rule: '+devs-connect-staging',
+    },
+    { who: 'User::corp|1', groups: ['devs'], action: 'connect', on: 'autogen', rule: 'default-deny' },
+    {
+      who: 'User::corp|1',
+      groups: ['operators'],
+      action: 'connect',
+      on: 'autogen',
+      rule: '+operators-connect',
+    },
+    { who: 'User::corp|1', groups: ['operators'], action: 'expose', on: 'autogen', rule: '+operators-serve' },
+    { who: 'User::corp|1', groups: ['operators'], action: 'admin', on: 'x', rule: '+operators-administer' },
+    {
+      who: 'User::corp|1',
+      groups: ['operators', 'contractors'],
+      action: 'connect',
+      on: 'autogen',
+      rule: 'contractors-not-in-production',
+    },
+    {
+      who: 'User::corp|1',
+      groups: ['devs'],
+      action: 'call',
+      on: 'models',
+      context: chat,
+      rule: '+devs-chat',
+    },
+    {
+      who: 'User::corp|1',
+      groups: ['devs'],
+      action: 'call',
+      on: 'models',
+      context: { ...chat, path: '/v1/files' },
+      rule: 'default-deny',
+    },
+    { who: main, action: 'connect', on: 'autogen', rule: '+ci-main-connects' },
+    {
+      who: 'Workload::ci|repo:corp/agents:pull_request',
+      action: 'connect',
+      on: 'autogen',
+      rule: 'default-deny',
+    },
+    {
+      who: 'Workload::ci|repo:corp/agents:pull_request',
+      action: 'connect',
+      on: 'autogen-staging',
+      rule: '+ci-any-connects-staging',
+    },
+    {
+      who: 'Workload::ci|repo:evil/agents:pull_request',
+      action: 'connect',
+      on: 'autogen-staging',
+      rule: 'default-deny',
+    },
+    {
+      who: 'Workload::corp|repo:corp/agents:pull_request',
+      action: 'connect',
+      on: 'autogen-staging',
+      rule: 'default-deny',
+    },
+  ],
+  'strict.cedar': [
+    { who: agent, action: 'connect', on: 'autogen', rule: '+agents-connect' },
+    { who: agent, action: 'connect', on: 'autogen', context: { ingress: 'unix' }, rule: '+agents-connect' },
+    { who: agent, action: 'connect', on: 'autogen', context: { ingress: 'proxy' }, rule: 'no-proxy-ingress' },
+    { who: agent, action: 'expose', on: 'autogen', rule: 'default-deny' },
+    { who: agent.replace('workloads|', 'corp|'), action: 'connect', on: 'autogen', rule: 'default-deny' },
+    {
+      who: 'Workload::workloads|spiffe://prod.example/autogen/host',
+      action: 'expose',
+      on: 'autogen',
+      rule: '+host-serves-autogen',
+    },
+    {
+      who: 'User::corp|1',
+      groups: ['on-call'],
+      action: 'connect',
+      on: 'autogen',
+      context: { bound: true },
+      rule: '+on-call-connects',
+    },
+    {
+      who: 'User::corp|1',
+      groups: ['on-call'],
+      action: 'connect',
+      on: 'autogen',
+      context: { bound: false },
+      rule: 'people-need-enrolled-instances',
+    },
+    {
+      who: 'User::corp|1',
+      groups: ['on-call'],
+      action: 'connect',
+      on: 'autogen',
+      rule: 'people-need-enrolled-instances',
+    },
+    {
+      who: 'User::corp|1',
+      groups: ['security'],
+      action: 'admin',
+      on: 'sessions',
+      rule: '+security-administers',
+    },
+  ],
+};
+
+t.test('every example is here', async t => {
+  t.same(readdirSync(folder).sort(), Object.keys(cases).sort());
+});
+
+for (const [name, wanted] of Object.entries(cases))
+  t.test(
+    `docs/policies/${name} loads without a warning and decides ${wanted.length} requests as it says`,
+    async t => {
+      const policies = [{ name, text: readFileSync(new URL(name, folder), 'utf8') }];
+      for (const { who, groups, email, action, on, context, rule } of wanted) {
+        const principal = parsePrincipal(who, {
+          groups: groups ?? [],
+          ...(email === undefined ? {} : { email }),
+        });
+        const resource = { type: action === 'admin' ? 'Admin' : 'Target', id: on } as const;
+        const request = { principal, action, resource, context: context ?? {} };
+        const names = known[name];
+        const trial = await tryPolicies({ policies, request, ...(names ? { known: names } : {}) });
+        t.same(trial.errors, []);
+        t.equal(`${trial.allow ? '+' : ''}${trial.rule}`, rule, `${who} ${action} ${on}`);
+      }
+    },
+  );

@@ -1,0 +1,391 @@
+import { isAuthorized } from '@cedar-policy/cedar-wasm/nodejs';
+import t from 'tap';
+import { createAuthorizer, type ReplaceableAuthorizer } from '../../../lib/access/policy/authorizer.ts';
+import type { PolicyFile } from '../../../lib/access/policy/options.ts';
+import { tryPolicies } from '../../../lib/access/policy/try-policies.ts';
+import { type PolicyRequest, parsePrincipal } from '../../../lib/access/policy/vocabulary.ts';
+import { principalName, type UserPrincipal, type WorkloadPrincipal } from '../../../lib/core/session.ts';
+import { KeptLog, KeptMetrics, SetClock } from '../../support/access-identity.ts';
+
+const alice: UserPrincipal = { kind: 'user', issuer: 'corp', subject: 'alice', groups: ['devs'] };
+const bot: WorkloadPrincipal = { kind: 'workload', source: 'ci', name: 'spiffe://a/b', groups: [] };
+
+const basics = `
+@id("devs-connect")
+permit(principal in Lockwire::Group::"corp/devs", action == Lockwire::Action::"connect", resource == Lockwire::Target::"autogen");
+@id("ops-expose")
+permit(principal in Lockwire::Group::"corp/ops", action == Lockwire::Action::"expose", resource == Lockwire::Target::"autogen");
+@id("bot")
+permit(principal == Lockwire::Workload::"ci|spiffe://a/b", action == Lockwire::Action::"connect", resource);
+@id("not-mallory")
+forbid(principal == Lockwire::User::"corp|mallory", action, resource);
+`;
+
+interface Room {
+  clock: SetClock;
+  log: KeptLog;
+  metrics: KeptMetrics;
+  policy: ReplaceableAuthorizer;
+}
+
+async function room(text = basics): Promise<Room> {
+  const [clock, log, metrics] = [new SetClock(), new KeptLog(), new KeptMetrics()];
+  const policy = await createAuthorizer({ policies: [file(text)] }, { clock, log, metrics });
+  return { clock, log, metrics, policy };
+}
+
+function file(text: string): PolicyFile {
+  return { name: 'p.cedar', text };
+}
+
+function request(changes: Partial<PolicyRequest> = {}): PolicyRequest {
+  return {
+    principal: alice,
+    action: 'connect',
+    resource: { type: 'Target', id: 'autogen' },
+    context: {},
+    ...changes,
+  };
+}
+
+t.test('what a policy permits is allowed by its rule, everything else is denied by default', async t => {
+  const { policy } = await room();
+  t.same(policy.decide(request()), { allow: true, id: '', rule: 'devs-connect' });
+  t.same(policy.decide(request({ principal: bot })), { allow: true, id: '', rule: 'bot' });
+  const others: Partial<PolicyRequest>[] = [
+    { principal: { ...alice, groups: [] } },
+    { principal: { ...alice, groups: ['Devs'] } },
+    { principal: { ...alice, issuer: 'other' } },
+    { principal: { ...bot, source: 'corp' } },
+    { principal: { kind: 'user', issuer: 'ci', subject: 'spiffe://a/b', groups: [] } },
+    { action: 'expose' },
+    { action: 'admin', resource: { type: 'Admin', id: 'sessions' } },
+    { resource: { type: 'Target', id: 'Autogen' } },
+    { resource: { type: 'Target', id: '' } },
+  ];
+  for (const other of others)
+    t.match(policy.decide(request(other)), { allow: false, rule: 'default-deny', id: /^[0-9a-f]{8}$/ });
+});
+
+t.test('no policy at all denies everything', async t => {
+  const { policy } = await room('');
+  t.match(policy.decide(request()), { allow: false, rule: 'default-deny' });
+});
+
+t.test('a forbid beats every permit and is named', async t => {
+  const { policy } = await room();
+  const mallory = { ...alice, subject: 'mallory' };
+  t.match(policy.decide(request({ principal: mallory })), { allow: false, rule: 'not-mallory' });
+  t.match(policy.decide(request({ principal: { ...alice, subject: 'mallor' } })), { allow: true });
+});
+
+t.test('a forbid whose condition errs is a denial, where Cedar alone would allow', async t => {
+  const permit = 'permit(principal, action, resource);';
+  const erring = 'forbid(principal, action, resource) when { 9223372036854775807 + 1 > 0 };';
+  const uid = { type: 'Lockwire::User', id: 'corp|alice' };
+  const cedar = isAuthorized({
+    principal: uid,
+    action: { type: 'Lockwire::Action', id: 'connect' },
+    resource: { type: 'Lockwire::Target', id: 'autogen' },
+    context: {},
+    policies: { staticPolicies: { permit, erring } },
+    entities: [],
+  });
+  t.match(cedar, { response: { decision: 'allow' } }, 'the trap is there');
+
+  const { policy } = await room(`@id("all") ${permit} @id("erring") ${erring}`);
+  const decision = policy.decide(request());
+  t.match(decision, { allow: false, rule: 'policy-error' });
+  t.match(policy.explain(decision.id), { errors: [/^erring: integer overflow/], forbidBy: [] });
+  await policy.replace([file(`@id("all") ${permit}`)]);
+  t.match(policy.decide(request()), { allow: true, rule: 'all' }, 'without it the same request passes');
+});
+
+t.test(
+  'a request that can not be judged is denied, never thrown: wrong facts, wrong types, broken text',
+  async t => {
+    const { policy } = await room('permit(principal, action, resource);');
+    const long = 'x'.repeat(16_385);
+    const wrong: unknown[] = [
+      request({ context: { bogus: true } }),
+      request({ context: { bound: 'yes' } }),
+      request({ action: 'call', context: { method: 'GET', host: 'h' } }),
+      request({ action: 'call', context: { method: 'GET', host: 'h', path: 1.5 } }),
+      request({ action: 'admin' }),
+      request({ action: 'other' as 'admin' }),
+      request({ resource: { type: 'Admin', id: 'x' } }),
+      request({ resource: { type: 'Target', id: 'a\ud800' } }),
+      request({ resource: { type: 'Target', id: long } }),
+      request({ principal: { ...alice, subject: '\udfff' } }),
+      request({ principal: { ...alice, groups: ['\ud800'] } }),
+      request({ context: { ingress: '\ud800' } }),
+      { ...request(), context: null },
+      { ...request(), principal: undefined },
+      { ...request(), resource: undefined },
+      undefined,
+    ];
+    for (const one of wrong)
+      t.match(policy.decide(one as PolicyRequest), { allow: false, rule: 'policy-error' });
+    t.match(policy.decide(request()), { allow: true }, 'the honest one passes');
+    t.match(policy.decide(request({ resource: { type: 'Target', id: long.slice(1) } })), { allow: true });
+    const call = { action: 'call', context: { method: 'GET', host: 'h', path: '/' } } as const;
+    t.match(policy.decide(request(call)), { allow: true });
+  },
+);
+
+t.test('what a target holds is in it', async t => {
+  const { policy } = await room(`
+    permit(principal, action == Lockwire::Action::"message", resource in Lockwire::Target::"autogen")
+      when { context.operation == "RegisterAgent" };`);
+  const message = {
+    action: 'message',
+    context: { operation: 'RegisterAgent', agentType: 'writer' },
+  } as const;
+  for (const resource of [
+    { type: 'Target', id: 'autogen' },
+    { type: 'AgentType', id: 'autogen/writer' },
+    { type: 'TopicType', id: 'autogen/a/b' },
+    { type: 'Tool', id: 'autogen/t' },
+    { type: 'Model', id: 'autogen/m' },
+  ] as const)
+    t.match(policy.decide(request({ ...message, resource })), { allow: true }, resource.type);
+  for (const id of ['other/writer', 'autogen', '/autogen', 'xautogen/writer'])
+    t.match(
+      policy.decide(request({ ...message, resource: { type: 'AgentType', id } })),
+      { allow: false },
+      id,
+    );
+});
+
+t.test('a decision is cached by all that a policy can see, and only by that', async t => {
+  const { policy, metrics } = await room(`${basics}
+    @id("by-mail") permit(principal is Lockwire::User, action == Lockwire::Action::"connect", resource)
+      when { principal has email && principal.email == "a@x" };
+    @id("bound") permit(principal, action == Lockwire::Action::"expose", resource)
+      when { context has bound && context.bound };`);
+  const hits = (): number => metrics.counts.get('lockwire_decisions_cached_total') ?? 0;
+  policy.decide(request());
+  policy.decide(request({ principal: { ...alice } }));
+  t.equal(hits(), 1, 'another object of the same facts');
+  const nobody = { ...alice, groups: [] };
+  t.equal(policy.decide(request({ principal: nobody })).allow, false);
+  t.equal(policy.decide(request({ principal: { ...nobody, email: 'a@x' } })).allow, true);
+  t.equal(policy.decide(request({ action: 'expose' })).allow, false);
+  t.equal(policy.decide(request({ action: 'expose', context: { bound: true } })).allow, true);
+  t.equal(policy.decide(request({ action: 'expose', context: { bound: false } })).allow, false);
+  t.equal(policy.decide(request({ resource: { type: 'Target', id: 'other' } })).allow, false);
+  t.equal(hits(), 1);
+  // Parts that run into one another if they are merely joined.
+  const [a, b] = [
+    { ...alice, groups: ['devs', 'x'] },
+    { ...alice, groups: ['devs,x'] },
+  ];
+  t.equal(policy.decide(request({ principal: a })).allow, true);
+  t.equal(policy.decide(request({ principal: b })).allow, false);
+  t.equal(hits(), 1);
+});
+
+t.test('a long path is cached too, by its hash', async t => {
+  const { policy, metrics } = await room('permit(principal, action, resource);');
+  const call = (path: string): PolicyRequest =>
+    request({ action: 'call', context: { method: 'GET', host: 'h', path } });
+  const path = `/${'a'.repeat(10_000)}`;
+  for (const one of [path, path, `${path}b`]) t.ok(policy.decide(call(one)).allow);
+  t.equal(metrics.counts.get('lockwire_decisions_cached_total'), 1);
+});
+
+t.test('the cache holds 4,096 decisions', async t => {
+  const { policy, metrics } = await room();
+  const target = (i: number): PolicyRequest =>
+    request({ principal: bot, resource: { type: 'Target', id: `t${i}` } });
+  for (let i = 0; i <= 4096; i += 1) policy.decide(target(i));
+  policy.decide(target(4096));
+  policy.decide(target(1));
+  t.equal(metrics.counts.get('lockwire_decisions_cached_total'), 2);
+  policy.decide(target(0));
+  t.equal(metrics.counts.get('lockwire_decisions_cached_total'), 2, 'the oldest had to go');
+});
+
+t.test('a reload applies at once and forgets decisions; a bad one changes nothing', async t => {
+  const { policy } = await room();
+  t.equal(policy.generation, 1);
+  t.ok(policy.decide(request()).allow);
+  await t.rejects(policy.replace([file('permit(principal, acton, resource);')]), {
+    code: 'config',
+    message: /p\.cedar:1:/,
+  });
+  t.equal(policy.generation, 1);
+  t.ok(policy.decide(request()).allow);
+  await policy.replace([file('')]);
+  t.equal(policy.generation, 2);
+  t.notOk(policy.decide(request()).allow);
+});
+
+t.test('of two reloads at once the later one stays, and a failed one does not hold up the next', async t => {
+  const { policy } = await room('');
+  const attempts = await Promise.allSettled([
+    policy.replace([file(basics)]),
+    policy.replace([file('nonsense')]),
+    policy.replace([file('@id("last") permit(principal, action, resource);')]),
+  ]);
+  t.same(
+    attempts.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  );
+  t.match(policy.decide(request()), { allow: true, rule: 'last' });
+  t.equal(policy.generation, 3);
+});
+
+t.test('two authorizers in one process do not see each other', async t => {
+  const [one, other] = [await room(basics), await room('')];
+  t.ok(one.policy.decide(request()).allow);
+  t.notOk(other.policy.decide(request()).allow);
+  await other.policy.replace([file('permit(principal, action, resource);')]);
+  await one.policy.replace([file('')]);
+  t.notOk(one.policy.decide(request()).allow);
+  t.ok(other.policy.decide(request()).allow);
+});
+
+t.test('a denial is explained: what, who, when, which rule, and which permits were near', async t => {
+  const { policy, clock } = await room();
+  const { id } = policy.decide(request({ action: 'expose' }));
+  t.same(policy.explain(id), {
+    id,
+    firstAtMs: clock.wallMs,
+    lastAtMs: clock.wallMs,
+    count: 1,
+    principal: 'User::corp|alice',
+    groups: ['corp/devs'],
+    groupCount: 1,
+    action: 'expose',
+    resource: 'Target autogen',
+    context: {},
+    rule: 'default-deny',
+    forbidBy: [],
+    errors: [],
+    nearMisses: [
+      `permit 'devs-connect' (p.cedar:2): permits only action connect`,
+      `permit 'ops-expose' (p.cedar:4): wants principal in Group corp/ops`,
+    ],
+    generation: 1,
+    text: [
+      `${id}: denied expose on Target autogen, rule default-deny`,
+      'when:   2027-01-15T00:00:00.000Z',
+      'who:    User::corp|alice',
+      'groups: corp/devs',
+      'why:    no permit for action expose on Target autogen; groups seen: corp/devs',
+      `near:   permit 'devs-connect' (p.cedar:2): permits only action connect`,
+      `near:   permit 'ops-expose' (p.cedar:4): wants principal in Group corp/ops`,
+    ].join('\n'),
+  });
+  t.equal(policy.explain(id.toUpperCase())?.id, id, 'as somebody types it');
+  for (const unknown of ['', '00000000', '__proto__']) t.equal(policy.explain(unknown), undefined);
+
+  const forbidden = policy.decide(request({ principal: { ...alice, subject: 'mallory', email: 'm@x' } }));
+  t.match(policy.explain(forbidden.id), {
+    rule: 'not-mallory',
+    forbidBy: ['not-mallory (p.cedar:8)'],
+    text: /who: {4}User::corp\|mallory <m@x>\n.*\nforbid: not-mallory \(p\.cedar:8\)$/,
+  });
+});
+
+t.test('near misses name the scope or the conditions that failed, at most 5, conditions first', async t => {
+  const { policy } = await room(`
+    @id("cond") permit(principal, action == Lockwire::Action::"connect", resource) when { context has bound && context.bound };
+    @id("is") permit(principal is Lockwire::Workload, action, resource);
+    @id("is-in") permit(principal is Lockwire::User in Lockwire::Group::"corp/ops", action, resource);
+    @id("eq") permit(principal == Lockwire::User::"corp|bob", action, resource);
+    @id("res") permit(principal, action, resource == Lockwire::Target::"other");
+    @id("act") permit(principal, action in [Lockwire::Action::"expose", Lockwire::Action::"call"], resource);
+    @id("far") permit(principal == Lockwire::User::"corp|bob", action == Lockwire::Action::"expose", resource);`);
+  const { id } = policy.decide(request());
+  t.same(policy.explain(id)?.nearMisses, [
+    `permit 'cond' (p.cedar:2): its conditions (when, unless) do not hold`,
+    `permit 'is' (p.cedar:3): wants principal is Workload`,
+    `permit 'is-in' (p.cedar:4): wants principal is User in Group corp/ops`,
+    `permit 'eq' (p.cedar:5): wants principal == User corp|bob`,
+    `permit 'res' (p.cedar:6): wants resource == Target other`,
+  ]);
+});
+
+t.test('a repeated denial keeps its id and is counted; another one gets another', async t => {
+  const { policy, clock } = await room();
+  const first = policy.decide(request({ action: 'expose' }));
+  clock.advance(1000);
+  for (let i = 0; i < 9; i += 1) t.equal(policy.decide(request({ action: 'expose' })).id, first.id);
+  t.match(policy.explain(first.id), { count: 10, lastAtMs: clock.wallMs, firstAtMs: clock.wallMs - 1000 });
+  t.match(policy.explain(first.id)?.text, /10 times since 2027-01-15T00:00:00\.000Z/);
+  t.not(policy.decide(request({ resource: { type: 'Target', id: 'x' } })).id, first.id);
+});
+
+t.test(
+  '4,096 denials are kept, the log of them is bounded, and one that is repeated is not forgotten',
+  async t => {
+    const { policy, log, metrics, clock } = await room('');
+    const other = (i: number): PolicyRequest => request({ resource: { type: 'Target', id: `t${i}` } });
+    const first = policy.decide(other(0));
+    const second = policy.decide(other(1));
+    for (let i = 2; i < 4096; i += 1) policy.decide(other(i));
+    policy.decide(other(0));
+    policy.decide(other(5000));
+    t.equal(metrics.gauges.get('lockwire_denials_kept')?.(), 4096);
+    t.ok(policy.explain(first.id));
+    t.equal(policy.explain(second.id), undefined);
+    t.equal(log.lines.filter(({ level }) => level === 'warn').length, 50);
+    clock.advance(1000);
+    policy.decide(other(6000));
+    t.match(log.last.fields, { suppressed: 4096 + 1 - 50, rule: 'default-deny' });
+  },
+);
+
+t.test("a peer's text is cut and escaped in an explanation", async t => {
+  const { policy } = await room();
+  const groups = Array.from({ length: 100 }, (_, i) => `g${i}\u001b[31m`);
+  const { id } = policy.decide(
+    request({
+      principal: { ...alice, groups },
+      action: 'call',
+      context: { method: 'GET', host: 'h', path: `/\u202e${'x'.repeat(5000)}` },
+    }),
+  );
+  const { text, groups: listed, groupCount, context } = policy.explain(id) ?? {};
+  t.equal(listed?.length, 32);
+  t.equal(groupCount, 100);
+  t.match(text, /and 68 more/);
+  t.ok((context?.path?.length ?? 0) < 300);
+  t.notOk(/[\p{Cc}\p{Cf}]/u.test(text?.replaceAll('\n', '') ?? '\u0000'));
+});
+
+t.test('policies can be tried without a gateway', async t => {
+  const policies = [file(basics)];
+  t.same(await tryPolicies({ policies, request: request() }), {
+    allow: true,
+    rule: 'devs-connect',
+    rules: ['devs-connect'],
+    errors: [],
+    nearMisses: [],
+  });
+  t.match(await tryPolicies({ policies, request: request({ action: 'expose' }) }), {
+    allow: false,
+    rule: 'default-deny',
+    nearMisses: [/devs-connect/, /ops-expose/],
+  });
+  t.match(await tryPolicies({ policies, request: request({ context: { bogus: 1 } }) }), {
+    allow: false,
+    rule: 'policy-error',
+    errors: [/bogus/],
+  });
+  t.match(await tryPolicies({ policies: [file('permit(a);permit(b);')], request: request() }), {
+    allow: false,
+    rule: 'policy-error',
+    errors: [/^p\.cedar:1:8/, /^p\.cedar:1:18/],
+  });
+});
+
+t.test('a principal is read back from its name', async t => {
+  for (const principal of [alice, bot, { ...alice, subject: 'auth0|a/b' }])
+    t.same(parsePrincipal(principalName(principal), { groups: principal.groups }), principal);
+  t.match(parsePrincipal('User::corp|a', { email: 'a@x' }), { email: 'a@x' });
+  for (const text of ['', 'alice', 'User::alice', 'User::|a', 'User::corp|', 'Group::corp/a', 'user::corp|a'])
+    t.throws(() => parsePrincipal(text), { code: 'usage' });
+});
