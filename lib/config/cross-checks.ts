@@ -152,7 +152,7 @@ function exactlyOne(
   const given = [a, b].filter(key => document.has([...path, key]));
   if (given.length === 1) return;
   document.error(path, {
-    message: `${given.length === 0 ? 'neither' : 'both'} "${a}" and "${b}" ${given.length === 0 ? 'is given' : 'are given'}`,
+    message: given.length === 0 ? `neither "${a}" nor "${b}" is given` : `both "${a}" and "${b}" are given`,
     expected: 'exactly one of them',
   });
 }

@@ -46,7 +46,7 @@ export function formatProblem(problem: Problem): string {
   if (value !== undefined) parts.push(`value ${value}`);
   if (expected !== undefined) parts.push(`expected ${expected}`);
   if (near !== undefined) parts.push(`did you mean "${near}"?`);
-  return `${place}${path ? ` ${path}` : ''}: ${parts.join('; ')}`;
+  return `${place}${path ? ` ${path}` : ''}: ${problem.severity === 'warning' ? 'warning: ' : ''}${parts.join('; ')}`;
 }
 
 /** `['listeners', 0, 'bind']` → `listeners[0].bind`. */

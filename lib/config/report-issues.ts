@@ -20,7 +20,8 @@ function reportIssue(document: JsonDocument, issue: Issue, schema: JsonSchema): 
   }
   if (!isOurs(issue.message) && reportKind(document, path, issue)) return;
   const [before, expected] = split(issue.message);
-  if (expected === undefined) document.error(path, { message: issue.message });
+  // The value of a setting that is refused as a whole would add nothing, and may be a secret.
+  if (expected === undefined) document.error(path, { message: issue.message, showValue: false });
   else if (issue.input === undefined) document.error(path, { message: 'missing', expected });
   else document.error(path, { message: before ?? kindMismatch(issue.input), expected });
 }
@@ -38,6 +39,8 @@ function reportKind(document: JsonDocument, path: ConfigPath, issue: Issue): boo
       message: issue.input === undefined ? 'missing' : kindMismatch(issue.input),
       expected: describeKind(issue.expected),
     });
+  else if (issue.code === 'too_small' && issue.origin === 'array')
+    document.error(path, { message: kindMismatch(issue.input), expected: 'at least one entry' });
   else return false;
   return true;
 }

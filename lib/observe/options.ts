@@ -14,10 +14,12 @@ export const maxLogQueueBytes = 1_048_576;
 /** Series of one metric; what comes after is counted under `other`. */
 export const maxMetricSeries = 1000;
 
-/** Keys whose rate is followed at a time; the one that was quiet longest goes. */
+/** Keys whose rate is followed at a time; the oldest one goes. */
 export const maxRateKeys = 1000;
 /** Lines a minute for each key. */
 export const linesPerMinute = 10;
+/** Lines a minute for all keys together. */
+export const totalLinesPerMinute = 600;
 
 /** Admin connections at a time. */
 export const maxAdminConnections = 64;
