@@ -17,8 +17,8 @@ export interface LogOptions {
 }
 
 export interface FlushableLog extends Log {
-  /** Writes what waits, at once. */
-  flush(): void;
+  /** Waits until all is written, or half a second; before the process ends. */
+  flush(): Promise<void>;
 }
 
 const severity: Readonly<Record<LogLevel, number>> = { debug: 20, info: 30, warn: 40, error: 50 };
@@ -26,7 +26,7 @@ const severity: Readonly<Record<LogLevel, number>> = { debug: 20, info: 30, warn
 /** The log of a process. Every value passes `safeFields`: controls escaped, lengths capped, secrets by name redacted. */
 export function createLog(options: LogOptions): FlushableLog {
   const clock = options.clock ?? systemClock;
-  const destination = destinationOf(options.write ?? 2);
+  const destination = destinationOf(options, clock);
   const write = options.format === 'json' ? jsonWriter(destination, clock) : textWriter(destination, clock);
   return new LeveledLog(severity[options.level], write, () => destination.flush(), {});
 }
@@ -36,10 +36,15 @@ type Write = (level: LogLevel, message: string, fields: Readonly<Record<string, 
 class LeveledLog implements FlushableLog {
   readonly #threshold: number;
   readonly #write: Write;
-  readonly #flush: () => void;
+  readonly #flush: () => Promise<void>;
   readonly #base: Readonly<Record<string, LogValue>>;
 
-  constructor(threshold: number, write: Write, flush: () => void, base: Readonly<Record<string, LogValue>>) {
+  constructor(
+    threshold: number,
+    write: Write,
+    flush: () => Promise<void>,
+    base: Readonly<Record<string, LogValue>>,
+  ) {
     this.#threshold = threshold;
     this.#write = write;
     this.#flush = flush;
@@ -68,8 +73,8 @@ class LeveledLog implements FlushableLog {
     return new LeveledLog(this.#threshold, this.#write, this.#flush, base);
   }
 
-  flush(): void {
-    this.#flush();
+  flush(): Promise<void> {
+    return this.#flush();
   }
 
   #line(level: LogLevel, fields: LogFields, message: string): void {
@@ -78,8 +83,14 @@ class LeveledLog implements FlushableLog {
   }
 }
 
-function destinationOf(write: number | ((line: string) => void)): LogDestination {
-  return typeof write === 'number' ? openLogDestination(write) : { write, flush() {} };
+function destinationOf({ write = 2, format }: LogOptions, clock: Clock): LogDestination {
+  if (typeof write === 'function') return { write, flush: () => Promise.resolve() };
+  const message = 'log lines were dropped: their reader is too slow';
+  const describeDrop = (dropped: number): string =>
+    format === 'text'
+      ? `${textLine(clock.now(), 'warn', message, { dropped })}\n`
+      : `${JSON.stringify({ level: 'warn', time: new Date(clock.now()).toISOString(), dropped, msg: message })}\n`;
+  return openLogDestination(write, { describeDrop });
 }
 
 // Names that pino itself writes: a field of that name would make a second key of it, and readers differ on which counts.

@@ -10,6 +10,8 @@ export const maxLogFields = 40;
 export const maxLogDepth = 3;
 /** Bytes of lines that wait for a slow reader of the log; beyond it lines are dropped and counted. */
 export const maxLogQueueBytes = 1_048_576;
+/** How long the end of a process waits for such a reader. */
+export const logFlushTimeoutMs = 500;
 
 /** Series of one metric; what comes after is counted under `other`. */
 export const maxMetricSeries = 1000;
