@@ -21,7 +21,7 @@ const dnsLabel = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
 const dnsName = new RegExp(`^(?=.{1,253}$)(?![0-9.]+$)${dnsLabel}(?:\\.${dnsLabel})*$`);
 
 /** `host:port` or `[ipv6]:port`, any host; undefined where the text is neither. */
-export function splitHostPort(text: string): HostPort | undefined {
+function splitHostPort(text: string): HostPort | undefined {
   const [, bracketed, plain, digits] = hostPort.exec(text) ?? [];
   const host = bracketed ?? plain;
   const port = Number(digits);

@@ -5,7 +5,7 @@ import { hasDevelopmentMarker } from '../core/development.ts';
 import { codeOf } from '../core/errors.ts';
 
 /** Certificates that end within this time are worth a warning. */
-export const expiryWarningMs = 604_800_000;
+const expiryWarningMs = 604_800_000;
 /** RSA keys shorter than this are refused (NIST SP 800-57: 112 bits of security). */
 const minRsaBits = 2048;
 /** Most certificates or lists that one file may hold. */
@@ -24,7 +24,7 @@ export interface CheckedCertificates extends Findings {
 }
 
 /** The PEM blocks with this label, in order. */
-export function pemBlocks(text: string, label: string): readonly string[] {
+function pemBlocks(text: string, label: string): readonly string[] {
   const block = new RegExp(`-----BEGIN ${label}-----[A-Za-z0-9+/=\\s]+-----END ${label}-----`, 'g');
   return text.match(block) ?? [];
 }

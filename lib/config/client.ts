@@ -68,7 +68,7 @@ export interface LoadedClientConfig {
   readonly warnings: readonly string[];
 }
 
-export interface TokenSource {
+interface TokenSource {
   readonly path: string;
   /** Reads the file anew. */
   read(): Promise<string>;

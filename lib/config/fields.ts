@@ -106,7 +106,7 @@ export function fileOrUrl(): z.ZodType<string, string> {
   );
 }
 
-export function isHttpsUrl(value: string): boolean {
+function isHttpsUrl(value: string): boolean {
   const url = URL.parse(value);
   return url?.protocol === 'https:' && url.username === '' && url.password === '' && url.hash === '';
 }

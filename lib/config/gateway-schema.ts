@@ -47,7 +47,7 @@ const algorithms = [
 
 const atLeastOne = (what: string) => ({ error: `expected at least one ${what}` });
 
-export const listenerSchema: z.ZodType<ListenerEntry> = matching<ListenerEntry>()(
+const listenerSchema: z.ZodType<ListenerEntry> = matching<ListenerEntry>()(
   z
     .strictObject({
       name: name().meta({ description: 'Names the listener in logs, metrics and policy; unique.' }),

@@ -4,7 +4,7 @@ import { type ConfigPath, formatPath, type Problem, showValue } from './problem.
 /** Largest config file. */
 export const maxConfigBytes = 1_048_576;
 /** Deepest nesting; a config has six levels. */
-export const maxConfigDepth = 32;
+const maxConfigDepth = 32;
 /** A file that is not JSON at all gives an error a token: these are enough to see that. */
 const maxSyntaxProblems = 10;
 

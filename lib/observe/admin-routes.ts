@@ -6,13 +6,13 @@ export interface AdminHealth {
   readonly reasons: readonly string[];
 }
 
-export interface AdminRequest {
+interface AdminRequest {
   readonly query: URLSearchParams;
   /** The JSON value of the body; undefined for GET. */
   readonly body: unknown;
 }
 
-export interface AdminResponse {
+interface AdminResponse {
   readonly status: number;
   readonly body: unknown;
 }

@@ -33,7 +33,7 @@ export interface AdminOptions {
   readonly timeouts?: AdminTimeouts;
 }
 
-export interface AdminTimeouts {
+interface AdminTimeouts {
   readonly headersMs?: number;
   readonly requestMs?: number;
   readonly idleMs?: number;

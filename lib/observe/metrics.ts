@@ -98,9 +98,18 @@ export function createMetrics(maxSeries: number = maxMetricSeries): RenderedMetr
         help,
         registers: [registry],
         collect() {
-          this.set(read());
+          this.set(readOrNaN(read));
         },
       });
     },
   };
+}
+
+/** One gauge whose source is going away must not take all metrics with it. */
+function readOrNaN(read: () => number): number {
+  try {
+    return read();
+  } catch {
+    return Number.NaN;
+  }
 }

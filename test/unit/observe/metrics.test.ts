@@ -49,6 +49,17 @@ t.test('a gauge asked for again, as after a reload, reads the new source', async
   t.match(await metrics.render(), /^lockwire_g 2$/m);
 });
 
+t.test('a gauge that throws is NaN and takes no other metric with it', async t => {
+  const metrics = createMetrics();
+  metrics.counter('lockwire_h_total', 'H').add(2);
+  metrics.gauge('lockwire_i', 'I', () => {
+    throw new Error('closed');
+  });
+  const text = await metrics.render();
+  t.match(text, /^lockwire_i Nan$/im);
+  t.match(text, /^lockwire_h_total 2$/m);
+});
+
 t.test('the 1,001st series of a metric and those after it are counted under other', async t => {
   const metrics = createMetrics();
   const counters = metrics.counters('lockwire_c_total', 'C', ['who']);
