@@ -233,7 +233,9 @@ export class Listener {
     const refuse = (kind: RefusalKind, reason: string): void =>
       this.#refuse(arrival, kind, { detail: reason, serverName });
     const seen = (socket.servername || '').toLowerCase();
-    if (seen !== serverName) return refuse('handshake', `server name is ${seen} and was ${serverName}`);
+    // A session resumed over TLS 1.2 has none to show; its id context ties it to the name all the same.
+    if (seen !== '' && seen !== serverName)
+      return refuse('handshake', `server name is ${seen}, not ${serverName}`);
     const chosen = this.#routes.choose(serverName, offeredBy(socket, arrival));
     if (!chosen.route) return refuse('no-route', chosen.why);
     if ((socket.alpnProtocol || '') !== chosen.alpn) return refuse('no-route', 'ALPN and route differ');

@@ -26,7 +26,8 @@ export class TlsDialer {
   readonly #options: DialerOptions;
   readonly #clock: Clock;
   readonly #context: SecureContext;
-  #session: Buffer | undefined;
+  /** The last ticket, with the certificate it was given under: a resumed handshake shows none (RFC 8446 section 2.2). */
+  #session: { readonly ticket: Buffer; readonly leaf: X509Certificate | undefined } | undefined;
 
   /** Throws `config` where authorities, certificate or key are no good. */
   constructor(options: DialerOptions, { clock }: { clock: Clock }) {
@@ -73,6 +74,7 @@ export class TlsDialer {
 
   #secure(raw: Socket, deadline: Deadline): Promise<DialledConnection> {
     const name = this.#options.serverName ?? this.#options.host;
+    const earlier = this.#session;
     const tls = connectTls({
       socket: raw,
       secureContext: this.#context,
@@ -83,16 +85,16 @@ export class TlsDialer {
       // Said aloud, so that NODE_TLS_REJECT_UNAUTHORIZED is never asked.
       rejectUnauthorized: true,
       checkServerIdentity,
-      ...(this.#session ? { session: this.#session } : {}),
+      ...(earlier ? { session: earlier.ticket } : {}),
     });
     deadline.watch(tls);
     let leaf: X509Certificate | undefined;
     // Before Node's own listener, which verifies and destroys: after that there is no certificate to name.
     tls.prependListener('secure', () => {
-      leaf = tls.getPeerX509Certificate();
+      leaf = tls.getPeerX509Certificate() ?? (tls.isSessionReused() ? earlier?.leaf : undefined);
     });
-    tls.on('session', session => {
-      this.#session = session;
+    tls.on('session', ticket => {
+      this.#session = { ticket, leaf };
     });
     return new Promise((resolve, reject) => {
       const failed = (error: Error): void => {
@@ -104,8 +106,8 @@ export class TlsDialer {
       tls.once('error', failed);
       tls.once('close', closed);
       tls.once('secureConnect', () => {
-        const expired = this.#resumedTooLate(tls, leaf);
-        if (expired) return failed(expired);
+        const problem = this.#resumedTooLate(tls, leaf);
+        if (problem) return failed(problem);
         tls.off('close', closed);
         const carrier = new SocketCarrier(tls, raw);
         tls.off('error', failed);
@@ -120,7 +122,8 @@ export class TlsDialer {
 
   /** OpenSSL verified when the session was new and doesn't look at the dates again. */
   #resumedTooLate(tls: TLSSocket, leaf: X509Certificate | undefined): Error | undefined {
-    if (!tls.isSessionReused() || !leaf || isValidAt(leaf, this.#clock.now())) return undefined;
+    if (leaf && (!tls.isSessionReused() || isValidAt(leaf, this.#clock.now()))) return undefined;
+    if (!leaf) return new Error('the server showed no certificate');
     return Object.assign(new Error('expired since the session began'), { code: 'CERT_HAS_EXPIRED' });
   }
 }

@@ -43,10 +43,12 @@ function readMessage(input: Buffer): Buffer | ClientHello {
   let collected = 0;
   const fragments: Buffer[] = [];
   for (let at = 0; ; ) {
-    if (input.length < at + recordHeaderBytes) return { state: 'partial', bytes: at + recordHeaderBytes };
-    // The version is 3.1 or 3.3 in practice; RFC 8446 wants it ignored beyond its major.
-    if (input[at] !== handshakeRecord || input[at + 1] !== 3)
+    // The version is 3.1 or 3.3 in practice; RFC 8446 wants it ignored beyond its major. A byte that is there and
+    // wrong is judged at once: what is no TLS need not fill a header first.
+    if ((input[at] ?? handshakeRecord) !== handshakeRecord || (input[at + 1] ?? 3) !== 3) {
       throw new Malformed('not a TLS handshake record');
+    }
+    if (input.length < at + recordHeaderBytes) return { state: 'partial', bytes: at + recordHeaderBytes };
     const length = input.readUInt16BE(at + 3);
     if (length === 0 || length > maxFragmentBytes) throw new Malformed(`a record of ${length} bytes`);
     const end = at + recordHeaderBytes + length;

@@ -135,11 +135,12 @@ export async function exchange(
   const { carrier, facts } = await dialer.dial();
   const probe = new CarrierProbe(carrier);
   void probe.write(text);
-  const gone = probe.closed.then(error => {
-    throw error ?? new Error('closed without an answer');
-  });
-  gone.catch(() => undefined);
-  await Promise.race([probe.received(Buffer.byteLength(text)), gone, probe.ended.then(() => gone)]);
+  const answered = probe.received(Buffer.byteLength(text)).then(() => true);
+  const gone = Promise.race([probe.ended, probe.closed]).then(() => false);
+  if (!(await Promise.race([answered, gone])) && probe.text() !== text) {
+    carrier.destroy();
+    throw new Error('closed without an answer');
+  }
   carrier.end();
   await probe.closed;
   return { text: probe.text(), resumed: facts.resumed };
