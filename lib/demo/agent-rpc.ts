@@ -2,7 +2,7 @@
 import protobuf from 'protobufjs/light.js';
 import { autogenDescriptor } from '../gen/autogen.ts';
 
-export interface AgentId {
+interface AgentId {
   readonly type: string;
   readonly key: string;
 }
