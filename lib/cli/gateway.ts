@@ -29,7 +29,7 @@ export const gatewayCommand: Command = {
     const gateway = await startGateway(config, { clock: systemClock, log, metrics: createMetrics() });
     io.out(readyLine(config, gateway));
     const code = await untilSignalled(gateway, log);
-    log.flush();
+    await log.flush();
     return code;
   },
 };

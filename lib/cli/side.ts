@@ -47,7 +47,7 @@ async function runSide(role: 'connect' | 'expose', args: Arguments, io: CommandI
   const running = await start(config, { clock: systemClock, log, tell: line => io.err(`lockwire: ${line}`) });
   io.out(readyLine(role, config, running));
   const code = await untilSignalled(running, log);
-  log.flush();
+  await log.flush();
   return code;
 }
 

@@ -52,7 +52,7 @@ export const upCommand: Command = {
       throw error;
     }
     const code = await untilSignalled(up, log);
-    log.flush();
+    await log.flush();
     return code;
   },
 };
