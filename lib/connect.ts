@@ -23,13 +23,13 @@ export interface RunningSide {
 const sessionWaitMs = 10_000;
 
 /**
- * `lockwire connect`: each local connection becomes a stream to the target. Rejects where the first try at the gateway
- * is refused, or the local address cannot be had.
+ * `lockwire connect`: each local connection becomes a stream to the target. Resolves with the first session; rejects
+ * where that is refused, or the local address cannot be had.
  */
 export async function startConnect(config: LoadedClientConfig, ports: SidePorts): Promise<RunningSide> {
   const { clock, log } = ports;
   const legs = new LocalLegs(clock, log);
-  const { client, key } = makeTunnelSide(config, ports, stream =>
+  const { client, key, firstSession } = makeTunnelSide(config, ports, stream =>
     stream.reset({ code: 'denied', text: 'a connect takes no streams' }),
   );
 
@@ -51,7 +51,7 @@ export async function startConnect(config: LoadedClientConfig, ports: SidePorts)
   try {
     // Before the gateway is asked: an address that is taken should be said at once.
     listener = await listenLocal(config.local, (carrier, from) => void carry(carrier, from.ingress));
-    const { welcome } = await client.start();
+    const { welcome } = await firstSession();
     return {
       address: formatAddress(listener.address),
       session: welcome.session,

@@ -25,13 +25,13 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
     }
   }
 
-  const { client, key } = makeTunnelSide(config, ports, (stream, request) => {
+  const { client, key, firstSession } = makeTunnelSide(config, ports, (stream, request) => {
     // The role binds an expose to its one target; a gateway that asks for another is confused or worse.
     if (request.target === config.target) void serve(stream);
     else stream.reset({ code: 'unknown-target', text: `this expose serves ${config.target}` });
   });
   try {
-    const { welcome } = await client.start();
+    const { welcome } = await firstSession();
     return {
       address,
       session: welcome.session,

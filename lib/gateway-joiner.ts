@@ -40,10 +40,14 @@ export interface JoinerPorts {
 export interface Asked {
   readonly stream: ByteStream;
   readonly ingress: Ingress;
+  /** The policy permits it; its target is looked for now. */
+  permitted(): void;
   /** The target took the stream up. */
   accept(): void;
   /** It did not, or may not: `stream` is reset with this reason as well. */
   refused(reason: CloseReason): void;
+  /** The relay has ended; not called for what was refused. */
+  closed(): void;
 }
 
 /** Takes an identified client to its target: permit, upstream, relay. Each step needs the facts of the one before. */
@@ -70,6 +74,7 @@ export class Joiner {
       context: {},
     });
     if (!decision.allow) return this.#refuse(identified, target, asked, denial(target, decision));
+    asked.permitted();
     const permitted: Permitted = { ...identified, action: 'connect', target, rule: decision.rule };
     // Only after the permit: who may not ask for a target does not learn whether it exists.
     const found = this.#ports.targets.get(target);
@@ -96,7 +101,7 @@ export class Joiner {
     if (session === undefined)
       throw new LockwireError('unavailable', `no expose serves target "${target.name}" now`);
     const upstream = session.open(target.name, asked.ingress, () => asked.accept());
-    this.#relay(permitted, `tunnel:${session.facts.id}`, asked.stream, upstream);
+    this.#relay(permitted, `tunnel:${session.facts.id}`, asked, upstream);
   }
 
   async #joinDialled(
@@ -106,18 +111,19 @@ export class Joiner {
   ): Promise<void> {
     const { carrier } = await upstream.dialer.dial();
     asked.accept();
-    this.#relay(permitted, upstream.address, asked.stream, new BufferedStream(carrier));
+    this.#relay(permitted, upstream.address, asked, new BufferedStream(carrier));
   }
 
-  #relay(permitted: Permitted, upstream: string, client: ByteStream, server: ByteStream): void {
+  #relay(permitted: Permitted, upstream: string, asked: Asked, server: ByteStream): void {
     const { clock, live } = this.#ports;
     const connected: Connected = { ...permitted, upstream, connectedAtMs: clock.now() };
     let ended = false;
-    const handle = relay(client, server, connected, {
+    const handle = relay(asked.stream, server, connected, {
       clock,
       onClosed: closed => {
         ended = true;
         live.endRelay(connected);
+        asked.closed();
         this.#log(closed);
       },
     });

@@ -31,12 +31,6 @@ export class LiveSessions {
     return this.tunnels.size === 0 && this.relays.size === 0;
   }
 
-  countOf(principal: string): number {
-    let count = 0;
-    for (const { identity } of this.tunnels) if (principalName(identity.principal) === principal) count += 1;
-    return count;
-  }
-
   endTunnel(tunnel: LiveTunnel): void {
     this.tunnels.delete(tunnel);
     this.onEnded?.();

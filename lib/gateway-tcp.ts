@@ -3,6 +3,7 @@ import type { Clock } from './core/clock.ts';
 import { LockwireError, messageOf } from './core/errors.ts';
 import type { AcceptedConnection, Authenticator, ByteStream, Log, Metrics } from './core/ports.ts';
 import type { Identity } from './core/session.ts';
+import { Expiry } from './gateway-expiry.ts';
 import type { Joiner } from './gateway-joiner.ts';
 
 export interface TcpDoorPorts {
@@ -41,17 +42,17 @@ export class TcpDoor {
       return;
     }
     const stream: ByteStream = new BufferedStream(carrier);
-    const { clock } = this.#ports;
-    const leftMs = identity.credential.expiresAtMs - clock.now();
-    const expiry = clock.after(Math.max(0, leftMs), () => {
-      if (clock.now() < identity.credential.expiresAtMs) return;
-      stream.reset({ code: 'expired', text: 'the client certificate ran out' });
-    });
+    const expiry = new Expiry(this.#ports.clock, () =>
+      stream.reset({ code: 'expired', text: 'the client certificate ran out' }),
+    );
+    expiry.watch(identity.credential.expiresAtMs);
     await this.#ports.joiner.join({ ...facts, ...identity }, target, {
       stream,
       ingress: 'loopback',
-      accept: () => connection.permitted(),
+      permitted: () => connection.permitted(),
+      accept() {},
       refused: () => expiry.cancel(),
+      closed: () => expiry.cancel(),
     });
   }
 }

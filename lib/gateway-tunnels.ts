@@ -1,5 +1,5 @@
 import { safeText } from './core/bytes.ts';
-import type { Clock, Timer } from './core/clock.ts';
+import type { Clock } from './core/clock.ts';
 import { LockwireError, messageOf } from './core/errors.ts';
 import type {
   AcceptedConnection,
@@ -10,6 +10,8 @@ import type {
   Metrics,
 } from './core/ports.ts';
 import { type CloseReason, type Identified, type Identity, principalName } from './core/session.ts';
+import type { Admissions } from './gateway-admissions.ts';
+import { Expiry } from './gateway-expiry.ts';
 import { denial, type Joiner } from './gateway-joiner.ts';
 import type { LiveSessions, LiveTunnel } from './gateway-live.ts';
 import type { Exposers } from './tunnel/exposers.ts';
@@ -25,8 +27,7 @@ export interface TunnelDoorPorts {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly limits: TunnelLimits;
-  readonly maxSessions: number;
-  readonly sessionsPerPrincipal: number;
+  readonly admissions: Admissions;
   readonly pool: WindowPool;
   readonly key: InstanceKey;
   /** This gateway process. */
@@ -55,13 +56,13 @@ export class TunnelDoor {
   async enter(connection: AcceptedConnection): Promise<void> {
     const { clock, limits, key, instance, log } = this.#ports;
     const { facts } = connection;
-    const state: TunnelState = { tunnel: undefined, expiry: undefined };
+    const state: TunnelState = { tunnel: undefined, expiry: undefined, leave() {}, over: false };
     try {
       const { session, hello, identity } = await acceptTunnel(
         connection.carrier,
         { session: facts.session, gatewayKey: key, instance, instances: 1, exporter: connection.exporter() },
         async hello => {
-          const admitted = await this.#admit(connection, hello);
+          const admitted = await this.#admit(connection, hello, state);
           connection.permitted();
           return { ...admitted, name: safeText(principalName(admitted.principal), 512) };
         },
@@ -80,6 +81,8 @@ export class TunnelDoor {
       state.tunnel = tunnel;
       this.#begin(tunnel, state);
     } catch (error) {
+      state.over = true;
+      state.leave();
       const code = error instanceof LockwireError ? error.code : 'internal';
       this.#refusals(code).add();
       const fields = {
@@ -110,26 +113,31 @@ export class TunnelDoor {
   }
 
   /** Credential, then role: `RefusedHello` carries what the peer may know. */
-  async #admit(connection: AcceptedConnection, hello: Hello): Promise<Identity> {
+  async #admit(connection: AcceptedConnection, hello: Hello, state: TunnelState): Promise<Identity> {
     const identity = await this.#identify(connection, hello).catch((error: unknown) => {
       connection.failed();
       if (!(error instanceof LockwireError)) this.#logInternal(error);
       const text = error instanceof LockwireError ? error.message : 'internal error';
       throw new RefusedHello({ code: 'unauthenticated', text });
     });
-    const { live, maxSessions, sessionsPerPrincipal } = this.#ports;
-    if (live.tunnels.size >= maxSessions) {
-      throw new RefusedHello({ code: 'limit', text: `${maxSessions} sessions are open, the limit` });
-    }
-    if (live.countOf(principalName(identity.principal)) >= sessionsPerPrincipal) {
-      const text = `${sessionsPerPrincipal} sessions of this principal are open, the limit`;
-      throw new RefusedHello({ code: 'limit', text });
-    }
+    // Gone while its credential was looked at: a place that it took now would never be freed.
+    if (state.over)
+      throw new LockwireError('closed', 'the connection ended before its credential was judged');
     if (hello.role === 'expose') this.#permitExpose(identity, hello.target);
+    state.leave = this.#ports.admissions.enter(principalName(identity.principal));
     return identity;
   }
 
+  /** The skew that is forgiven is for judging a credential; a session with one that has run out would end at once. */
   async #identify(connection: AcceptedConnection, hello: Hello): Promise<Identity> {
+    const identity = await this.#verify(connection, hello);
+    const { expiresAtMs } = identity.credential;
+    if (expiresAtMs > this.#ports.clock.now()) return identity;
+    const at = new Date(expiresAtMs).toISOString();
+    throw new LockwireError('unauthenticated', `${identity.credential.kind} expired at ${at}`);
+  }
+
+  async #verify(connection: AcceptedConnection, hello: Hello): Promise<Identity> {
     const { authenticator } = this.#ports;
     const { certificates } = connection;
     const [certificate] = certificates;
@@ -190,8 +198,10 @@ export class TunnelDoor {
     await this.#ports.joiner.join(identified, request.target, {
       stream,
       ingress: request.ingress,
+      permitted() {},
       accept: () => stream.accept(),
       refused: reason => void state.tunnel?.session.notice(reason),
+      closed() {},
     });
   }
 
@@ -216,18 +226,15 @@ export class TunnelDoor {
   }
 
   #watchExpiry(tunnel: LiveTunnel, state: TunnelState): void {
-    const { clock } = this.#ports;
-    state.expiry?.cancel();
-    const leftMs = tunnel.identity.credential.expiresAtMs - clock.now();
-    state.expiry = clock.after(Math.max(0, leftMs), () => {
-      // A timer holds 24.8 days at most: for longer lives it looks again.
-      if (clock.now() < tunnel.identity.credential.expiresAtMs) return this.#watchExpiry(tunnel, state);
-      tunnel.session.close({ code: 'expired', text: 'the credential ran out and was not renewed' });
-    });
+    state.expiry ??= new Expiry(this.#ports.clock, () =>
+      tunnel.session.close({ code: 'expired', text: 'the credential ran out and was not renewed' }),
+    );
+    state.expiry.watch(tunnel.identity.credential.expiresAtMs);
   }
 
   #ended(connection: AcceptedConnection, hello: Hello, reason: CloseReason, state: TunnelState): void {
     state.expiry?.cancel();
+    state.leave();
     const { tunnel } = state;
     if (tunnel === undefined) return;
     const { live, exposers, log, clock } = this.#ports;
@@ -256,6 +263,10 @@ export class TunnelDoor {
 /** What changes while a tunnel lives. */
 interface TunnelState {
   tunnel: LiveTunnel | undefined;
-  expiry: Timer | undefined;
+  expiry: Expiry | undefined;
+  /** Frees its place among the sessions. */
+  leave: () => void;
+  /** The handshake came to nothing. */
+  over: boolean;
   renewed?: Identity;
 }

@@ -6,6 +6,7 @@ import type { LoadedGatewayConfig } from './config/loaded.ts';
 import type { Clock } from './core/clock.ts';
 import type { Log } from './core/ports.ts';
 import type { CloseReason } from './core/session.ts';
+import { Admissions } from './gateway-admissions.ts';
 import { Joiner } from './gateway-joiner.ts';
 import { LiveSessions } from './gateway-live.ts';
 import { identityOptions, listenerOptions, makeTarget, policyOptions } from './gateway-options.ts';
@@ -59,8 +60,7 @@ export async function startGateway(
         maxStreams: config.limits.streamsPerSession,
         maxPendingOpens: config.limits.pendingOpens,
       },
-      maxSessions: config.limits.sessions,
-      sessionsPerPrincipal: config.limits.sessionsPerPrincipal,
+      admissions: new Admissions(config.limits),
       pool: new WindowPool(),
       key,
       instance: randomBytes(8).toString('hex'),

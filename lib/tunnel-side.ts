@@ -1,11 +1,13 @@
 import type { LoadedClientConfig } from './config/client.ts';
 import { version } from './core/build.ts';
 import type { Clock } from './core/clock.ts';
+import { LockwireError } from './core/errors.ts';
 import type { Log } from './core/ports.ts';
 import type { CloseReason } from './core/session.ts';
 import { type HeldKey, holdFreeInstanceKey } from './store/instance-key.ts';
 import { TlsDialer } from './transport/tls-client.ts';
 import { defaultRedial, TunnelClient, type TunnelClientPorts } from './tunnel/client.ts';
+import { type Dialled, TunnelRefused } from './tunnel/handshake-dial.ts';
 import { defaultTunnelLimits } from './tunnel/options.ts';
 import { WindowPool } from './tunnel/window-pool.ts';
 
@@ -14,12 +16,19 @@ export interface SidePorts {
   readonly log: Log;
   /** One line for the person: a Notice of the gateway's, a refusal. */
   readonly tell: (line: string) => void;
+  /** Aborted where the program is told to end before it is ready. */
+  readonly givenUp?: AbortSignal;
 }
 
 /** What `connect` and `expose` have in common: a key, a dialer, and a tunnel that is kept up. */
 export interface TunnelSide {
   readonly client: TunnelClient;
   readonly key: HeldKey;
+  /**
+   * Dials until there is a session: a gateway that is not there yet is waited for, since machines start in any order.
+   * Rejects where dialling again would not help: a refusal, a certificate that is not trusted.
+   */
+  firstSession(): Promise<Dialled>;
 }
 
 export function makeTunnelSide(
@@ -28,7 +37,7 @@ export function makeTunnelSide(
   onOpen: TunnelClientPorts['onOpen'],
 ): TunnelSide {
   const { gateway, serverName, ca, certificate, token, role, target } = config;
-  const { clock, log, tell } = ports;
+  const { clock, log, tell, givenUp } = ports;
   const dialer = new TlsDialer(
     {
       ...gateway,
@@ -41,6 +50,8 @@ export function makeTunnelSide(
   );
   const key = holdFreeInstanceKey(config.instanceKeyFile);
   let lastFailure = '';
+  let up = false;
+  const first = Promise.withResolvers<Dialled>();
   const client = new TunnelClient(
     {
       role,
@@ -58,19 +69,40 @@ export function makeTunnelSide(
       token: async () => (token ? await token.read() : ''),
       onOpen,
       onNotice: notice => tell(notice.text),
-      onUp: ({ welcome }) => {
+      onUp: dialled => {
+        const { welcome } = dialled;
         lastFailure = '';
+        up = true;
+        first.resolve(dialled);
         log.info({ session: welcome.session, gateway: welcome.instance, as: welcome.principal }, 'tunnel up');
       },
       onDown: error => {
+        if (!up && isFinal(error)) return first.reject(error);
         // The same failure again and again is one line.
         if (error.message === lastFailure) return;
         lastFailure = error.message;
-        log.warn({ reason: error.code, detail: error.message }, 'tunnel down; trying again');
+        const what = up ? 'tunnel down; trying again' : 'no gateway yet; trying again';
+        log.warn({ reason: error.code, detail: error.message }, what);
       },
     },
   );
-  return { client, key };
+  return {
+    client,
+    key,
+    firstSession: () => {
+      givenUp?.addEventListener('abort', () => first.reject(new LockwireError('closed', 'told to end')));
+      client.startPatiently();
+      return first.promise;
+    },
+  };
+}
+
+/** Refusals that pass by themselves, as other sessions end or the gateway has started. */
+const passing: ReadonlySet<string> = new Set(['shutdown', 'limit', 'timeout', 'internal', 'unavailable']);
+
+function isFinal(error: LockwireError): boolean {
+  if (error instanceof TunnelRefused) return !passing.has(error.reason.code);
+  return error.code !== 'unavailable' && error.code !== 'timeout' && error.code !== 'io';
 }
 
 export const stoppingLeg: CloseReason = { code: 'shutdown', text: 'lockwire is shutting down' };

@@ -8,6 +8,29 @@ export interface Stoppable {
   stop(): Promise<void>;
 }
 
+/**
+ * Starts something that may wait long for its gateway. Undefined where a signal came before it was ready: then nothing
+ * runs and the program ends well.
+ */
+export async function startUnlessSignalled<T>(
+  start: (givenUp: AbortSignal) => Promise<T>,
+): Promise<T | undefined> {
+  const controller = new AbortController();
+  const onSignal = (): void => controller.abort();
+  // Timers of ours don't hold the process: this does, while it waits between two dials.
+  const alive = setInterval(() => {}, 60_000);
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  try {
+    return await start(controller.signal);
+  } catch (error) {
+    if (controller.signal.aborted) return undefined;
+    throw error;
+  } finally {
+    clearInterval(alive);
+    process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
+  }
+}
+
 /** Runs until a signal: the first SIGTERM or SIGINT drains, the second ends at once. Gives the exit code. */
 export function untilSignalled(running: Stoppable, log: Log): Promise<number> {
   return new Promise(resolve => {

@@ -8,9 +8,11 @@ import { LockwireError } from '../core/errors.ts';
 import type { Log } from '../core/ports.ts';
 import { type AutogenHost, startAutogenHost } from '../demo/autogen-host.ts';
 import { type DevelopmentMaterial, prepareDevelopment } from '../demo/development.ts';
+import { ensurePrivateDirectory } from '../demo/private-files.ts';
 import { startExpose } from '../expose.ts';
 import { type RunningGateway, startGateway } from '../gateway.ts';
 import { createMetrics } from '../observe/metrics.ts';
+import { holdLock } from '../store/instance-key.ts';
 import {
   formatAddress,
   isLoopback,
@@ -95,6 +97,16 @@ function readSettings(given: {
   return { listen, to, gateway, directory: resolve(given.directory) };
 }
 
+function holdDirectory(directory: string): () => void {
+  const held = `another lockwire up is running with ${directory}: stop it, or give this one a --directory of its own`;
+  try {
+    return holdLock(join(directory, 'up'), held);
+  } catch (error) {
+    if (error instanceof LockwireError) throw new LockwireError('usage', error.message, { cause: error });
+    throw error;
+  }
+}
+
 const hostSocket = 'host.sock';
 
 /** The parts of `up`, started in the order that bytes need them and ended in the other. */
@@ -113,6 +125,10 @@ class Up implements Stoppable {
 
   async start(): Promise<void> {
     const { directory, gateway: bind, to, listen } = this.#settings;
+    // Before anything in it is touched: two of them would write each other's config and tokens.
+    await ensurePrivateDirectory(directory);
+    const release = holdDirectory(directory);
+    this.#parts.push({ drain: async () => release(), stop: async () => release() });
     const material = await prepareDevelopment({ directory, clock: systemClock, listen: bind });
     const hostAddress = to ?? (await this.#startHost(directory)).address;
     const gateway = await this.#startGateway(material);
@@ -123,7 +139,7 @@ class Up implements Stoppable {
   }
 
   async drain(): Promise<void> {
-    for (const part of this.#parts.reverse()) await part.drain();
+    for (const part of [...this.#parts].reverse()) await part.drain();
   }
 
   async stop(): Promise<void> {
@@ -149,7 +165,8 @@ class Up implements Stoppable {
       metrics: createMetrics(),
     }).catch((error: unknown) => {
       if (!(error instanceof LockwireError) || error.code !== 'usage') throw error;
-      throw new LockwireError('usage', `${error.message}; choose another with --gateway ADDR`);
+      const what = error.message.replace('; choose another in "bind"', '');
+      throw new LockwireError('usage', `${what}; choose another with --gateway ADDR`);
     });
     this.#parts.push(gateway);
     return gateway;

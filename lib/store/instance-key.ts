@@ -28,7 +28,7 @@ export interface HeldKey extends InstanceKey {
  */
 export function holdInstanceKey(path: string): HeldKey {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const release = lock(path);
+  const release = holdLock(path, `${path} is held by another running process`);
   try {
     const privateKey = readKey(path) ?? makeKey(path);
     return {
@@ -107,17 +107,20 @@ function rawPublicKey(privateKey: KeyObject): Uint8Array {
 }
 
 /**
+ * Holds `path`.lock until the returned function is called; `unavailable` with this text where another process holds it.
  * Node has no file lock, SQLite does: an exclusive transaction on a database that stays empty. The kernel drops it with
  * the process, however it dies.
  */
-function lock(path: string): () => void {
+export function holdLock(path: string, held: string): () => void {
   const database = new DatabaseSync(`${path}.lock`, { timeout: 0 });
   try {
     chmodSync(`${path}.lock`, 0o600);
     database.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     database.close();
-    throw new LockwireError('unavailable', `${path} is held by another running process`, { cause: error });
+    throw new LockwireError('unavailable', held, { cause: error });
   }
-  return () => database.close();
+  return () => {
+    if (database.isOpen) database.close();
+  };
 }

@@ -1,0 +1,93 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { systemClock } from '../../lib/core/clock.ts';
+import type { InstanceKey } from '../../lib/core/ports.ts';
+import type { CloseReason } from '../../lib/core/session.ts';
+import { TlsDialer } from '../../lib/transport/tls-client.ts';
+import { dialTunnel } from '../../lib/tunnel/handshake-dial.ts';
+import { defaultTunnelLimits, type TunnelLimits } from '../../lib/tunnel/options.ts';
+import type { SessionPorts, TunnelSession } from '../../lib/tunnel/session.ts';
+import type { TunnelStream } from '../../lib/tunnel/stream.ts';
+import { WindowPool } from '../../lib/tunnel/window-pool.ts';
+import type { Role, Welcome } from '../../lib/wire/tunnel/frames.ts';
+import { Endpoint } from './relay-endpoint.ts';
+
+export interface RawOptions {
+  readonly port: number;
+  readonly ca: string;
+  readonly role: Role;
+  readonly target?: string;
+  readonly token: string;
+  readonly limits?: Partial<TunnelLimits>;
+  readonly onOpen?: (stream: TunnelStream) => void;
+}
+
+/** A tunnel client of the test's own: it speaks the protocol and may do what connect and expose never would. */
+export interface Raw {
+  readonly session: TunnelSession;
+  readonly welcome: Welcome;
+  readonly notices: CloseReason[];
+  readonly closed: Promise<CloseReason>;
+  /** Opens a stream and attaches an endpoint to it. */
+  open(target: string, options?: { reading?: boolean; keep?: boolean }): Endpoint;
+  /** The next line that the gateway has for the person here. */
+  notice(): Promise<CloseReason>;
+}
+
+export async function dialRaw(options: RawOptions): Promise<Raw> {
+  const dialer = new TlsDialer(
+    {
+      host: '127.0.0.1',
+      port: options.port,
+      serverName: 'gateway.example',
+      ca: [options.ca],
+      alpn: ['lockwire/1'],
+    },
+    { clock: systemClock },
+  );
+  const connection = await dialer.dial();
+  const { promise: closed, resolve } = Promise.withResolvers<CloseReason>();
+  const notices: CloseReason[] = [];
+  const waiting: ((notice: CloseReason) => void)[] = [];
+  const ports: SessionPorts = {
+    clock: systemClock,
+    limits: { ...defaultTunnelLimits, ...options.limits },
+    pool: new WindowPool(),
+    onOpen: stream =>
+      options.onOpen ? options.onOpen(stream) : stream.reset({ code: 'denied', text: 'no' }),
+    onNotice: notice => {
+      notices.push(notice);
+      waiting.shift()?.(notice);
+    },
+    onGoAway() {},
+    onRenew: () => Promise.reject(new Error('not of a gateway')),
+    onRenewed() {},
+    onClosed: resolve,
+  };
+  const { session, welcome } = await dialTunnel(
+    connection.carrier,
+    {
+      role: options.role,
+      target: options.target ?? '',
+      token: options.token,
+      instanceKey: instanceKey(),
+      exporter: connection.exporter(),
+      certificateIssuer: connection.facts.peerIssuer ?? '',
+      software: 'test',
+    },
+    ports,
+  );
+  return {
+    session,
+    welcome,
+    notices,
+    closed,
+    open: (target, endpoint) => new Endpoint(session.open(target, 'loopback'), endpoint),
+    notice: () => new Promise(resolve => waiting.push(resolve)),
+  };
+}
+
+function instanceKey(): InstanceKey {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const raw = publicKey.export({ format: 'der', type: 'spki' }).subarray(-32);
+  return { publicKey: raw, sign: message => sign(null, message, privateKey) };
+}
