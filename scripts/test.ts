@@ -30,7 +30,7 @@ function follow(parser: Parser, path: string): void {
     if (!isSubtestLine(result)) report(path, result);
     else if (!path)
       process.stdout.write(`${result.ok ? 'ok    ' : 'FAILED'} ${result.name}${took(result)}\n`);
-    else if (!result.ok && result.diag?.['error']) report(path, result);
+    else if (!result.ok && result.diag?.error) report(path, result);
   });
   parser.on('bailout', (reason: string) => {
     failed += 1;

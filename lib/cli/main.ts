@@ -1,5 +1,5 @@
 import { isSea } from 'node:sea';
-import { assertSafeEnvironment } from '../config/environment.ts';
+import { assertSafeEnvironment, processEnvironment } from '../config/environment.ts';
 import { nearMiss } from '../config/near-miss.ts';
 import { version } from '../core/build.ts';
 import { safeText } from '../core/bytes.ts';
@@ -38,7 +38,7 @@ function help(io: CommandIo): void {
 async function run(argv: readonly string[], io: CommandIo): Promise<number> {
   const [name, ...rest] = argv;
   if (name === '--version' || name === '-v') {
-    io.out(`lockwire ${version} (node ${process.versions.node}, ${process.versions.openssl})`);
+    io.out(`lockwire ${version} (Node ${process.versions.node}, OpenSSL ${process.versions.openssl})`);
     return 0;
   }
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
@@ -73,12 +73,15 @@ function exitCode(error: unknown): number {
 }
 
 const io: CommandIo = {
-  env: process.env,
+  env: processEnvironment(),
   terminal: process.stderr.isTTY === true,
   out: line => void process.stdout.write(`${line}\n`),
   err: line => void process.stderr.write(`${line}\n`),
   self: isSea() ? 'lockwire' : 'npm run lockwire --',
 };
+
+// Node opens its debugger on SIGUSR1 unless somebody listens; the packaged binary cannot be given --disable-sigusr1.
+process.on('SIGUSR1', () => {});
 
 run(process.argv.slice(2), io).then(
   code => {

@@ -3,6 +3,11 @@ import { LockwireError } from '../core/errors.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** This process's environment. Only config reads it; others are handed what they need. */
+export function processEnvironment(): Environment {
+  return process.env;
+}
+
 /** Options of Node that let somebody else read the keys or change the program. */
 const dangerousOptions: readonly { readonly option: RegExp; readonly why: string }[] = [
   { option: /^--tls-keylog(=|$)/, why: 'writes the keys of all TLS connections to a file' },
