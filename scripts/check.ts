@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { supplyChainFaults } from './licences.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = (name: string): string => join(root, 'node_modules', '.bin', name);
@@ -17,6 +18,13 @@ function check(title: string, command: string, args: string[], verdict?: (output
   process.stdout.write(
     `${complaint}\n${verdict && result.status === 0 ? '' : result.stdout}${result.stderr}\n`,
   );
+}
+
+function verdictOf(title: string, faults: string[]): void {
+  process.stdout.write(`${faults.length > 0 ? 'FAILED' : 'ok    '} ${title}\n`);
+  if (faults.length === 0) return;
+  failures += 1;
+  process.stdout.write(`${faults.join('\n')}\n`);
 }
 
 /** dependency-cruiser passes happily when it could read nothing: that must fail. */
@@ -38,5 +46,6 @@ check(
 );
 check('unused code', bin('knip'), ['--no-progress']);
 check('generated files', process.execPath, [join('scripts', 'generate.ts'), '--check']);
+verdictOf('licences and sources of packages', supplyChainFaults(root));
 process.stdout.write(failures === 0 ? 'all checks passed\n' : `${failures} checks failed\n`);
 process.exitCode = failures === 0 ? 0 : 1;
