@@ -3,13 +3,18 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { status } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
 import t, { type Test } from 'tap';
 import type { Timer } from '../../../lib/core/clock.ts';
 import { silentLog } from '../../../lib/core/ports.ts';
 import { type AutogenHost, startAutogenHost } from '../../../lib/demo/autogen-host.ts';
 import type { HostLimits } from '../../../lib/demo/options.ts';
-import { addSubscription, getSubscriptions, removeSubscription } from '../../../lib/demo/service.ts';
+import {
+  addSubscription,
+  agentRpcService,
+  getSubscriptions,
+  removeSubscription,
+} from '../../../lib/demo/service.ts';
 import { DemoWorker } from '../../support/demo-worker.ts';
 import { TurnedClock } from '../../support/transport-clock.ts';
 
@@ -280,7 +285,29 @@ t.test('close ends each channel with a reason and frees the port at once', async
   await again.close();
 });
 
-t.test('state transfer is refused, an address beyond loopback and a busy one are usage errors', async t => {
+t.test(
+  'a control channel opens with a client-id, and its first message is told that state is not transferred',
+  async t => {
+    const { worker } = await scene(t);
+    const { OpenControlChannel: method } = agentRpcService;
+    const open = (clientId: string | undefined) => {
+      const metadata = new Metadata();
+      if (clientId !== undefined) metadata.set('client-id', clientId);
+      const { client } = worker('any');
+      const { path, requestSerialize, responseDeserialize } = method;
+      const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
+      call.on('error', () => {});
+      call.resume();
+      return { call, ended: new Promise(resolve => call.once('status', resolve)) };
+    };
+    t.match(await open(undefined).ended, { code: status.INVALID_ARGUMENT });
+    const { call, ended } = open('one');
+    call.write({});
+    t.match(await ended, { code: status.UNIMPLEMENTED, details: 'this host does not transfer state' });
+  },
+);
+
+t.test('an address beyond loopback and a busy one are usage errors', async t => {
   const { host } = await scene(t);
   for (const address of ['0.0.0.0:0', '10.0.0.1:50051', '127.0.0.1:70000', 'example.com:1', 'unix:', ':1'])
     await t.rejects(startAutogenHost({ address, log: silentLog }), { code: 'usage' }, address);
