@@ -1,5 +1,6 @@
 import { fstatSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { systemClock } from '../core/clock.ts';
 import { codeOf } from '../core/errors.ts';
 import { logFlushTimeoutMs, maxLogQueueBytes } from './options.ts';
 
@@ -56,9 +57,9 @@ function streamSink(fd: number, maxQueueBytes: number): Sink {
     flush: () =>
       new Promise(resolve => {
         if (socket.writableLength === 0 || !socket.writable) return resolve();
-        const timer = setTimeout(resolve, logFlushTimeoutMs);
+        const timer = systemClock.after(logFlushTimeoutMs, resolve);
         const end = (): void => {
-          clearTimeout(timer);
+          timer.cancel();
           resolve();
         };
         socket.once('drain', end);

@@ -28,8 +28,16 @@ t.test(
       ['expired 2 minutes ago', await world.token({ issued: -600, expires: -120 }), /token expired at 2/],
       ['expired 10 s ago', await world.token({ issued: -600, expires: -10 }), /token expired at 2/],
       ['for another audience', await world.token({ aud: 'somewhere-else' }), /audience 'somewhere-else'/],
-      ['of an unknown issuer', await world.token({ iss: 'https://evil.example' }), /the token was refused; the log of the gateway says why/],
-      ['signed by another key', await stranger.sign({ groups: ['agents'] }), /the token was refused; the log of the gateway says why/],
+      [
+        'of an unknown issuer',
+        await world.token({ iss: 'https://evil.example' }),
+        /the token was refused; the log of the gateway says why/,
+      ],
+      [
+        'signed by another key',
+        await stranger.sign({ groups: ['agents'] }),
+        /the token was refused; the log of the gateway says why/,
+      ],
     ];
     const programs = await Promise.all(tokens.map(([, token]) => world.startConnect(gateway, { token })));
     for (const [index, [name, , what]] of tokens.entries()) {
