@@ -20,12 +20,20 @@ export class Lru<V> {
     return value;
   }
 
-  set(key: string, value: V): void {
+  /** Returns the entry that had to make room, if one had to. */
+  set(key: string, value: V): V | undefined {
     this.#entries.delete(key);
     this.#entries.set(key, value);
-    if (this.#entries.size <= this.#maxEntries) return;
-    const oldest = this.#entries.keys().next();
-    if (!oldest.done) this.#entries.delete(oldest.value);
+    return this.#entries.size > this.#maxEntries ? this.#takeOldest() : undefined;
+  }
+
+  /** Removes the entry used longest ago. */
+  #takeOldest(): V | undefined {
+    for (const [key, value] of this.#entries) {
+      this.#entries.delete(key);
+      return value;
+    }
+    return undefined;
   }
 
   delete(key: string): void {

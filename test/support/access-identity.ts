@@ -11,6 +11,7 @@ import type { AuthenticatorOptions, IssuerOptions } from '../../lib/access/ident
 import type { Clock, Timer } from '../../lib/core/clock.ts';
 import { LockwireError } from '../../lib/core/errors.ts';
 import type { Counter, Log, LogFields, Metrics } from '../../lib/core/ports.ts';
+import type { Principal } from '../../lib/core/session.ts';
 
 type JsonWebKey = webcrypto.JsonWebKey;
 
@@ -231,4 +232,12 @@ export async function refusalOf(attempt: Promise<unknown> | (() => unknown)): Pr
 
 export function sha256(bytes: Uint8Array, encoding: 'hex' | 'base64url' = 'base64url'): string {
   return createHash('sha256').update(bytes).digest(encoding);
+}
+
+/** Reads `User::issuer|sub` or `Workload::name|san`, as logs write them. */
+export function principalOf(text: string, groups: readonly string[] = [], email?: string): Principal {
+  const [, kind, source = '', name = ''] = /^(User|Workload)::([^|/]+)\|(.+)$/.exec(text) ?? [];
+  if (kind === 'Workload') return { kind: 'workload', source, name, groups };
+  if (kind === undefined) throw new Error(`'${text}' is no principal`);
+  return { kind: 'user', issuer: source, subject: name, groups, ...(email === undefined ? {} : { email }) };
 }

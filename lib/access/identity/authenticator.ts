@@ -171,7 +171,11 @@ class IdentityRoom implements ReplaceableAuthenticator {
     // Anything else is a bug of ours, and refuses as well.
     if (!(error instanceof Refusal)) return error;
     this.#count(kind, source, error.reason);
-    this.#refusals.warn({ kind, source, reason: error.reason, detail: error.message }, `refused a ${kind}`);
+    this.#refusals.warn(
+      source,
+      { kind, source, reason: error.reason, detail: error.message },
+      `refused a ${kind}`,
+    );
     return new LockwireError(codes[error.reason] ?? 'unauthenticated', error.told);
   }
 }

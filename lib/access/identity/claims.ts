@@ -59,27 +59,33 @@ export function checkTimes(notBeforeMs: number, expiresAtMs: number, nowMs: numb
 /** Claims that only ID tokens have (OpenID Connect Core sections 2 and 3.3.2.11). */
 const idTokenClaims = ['nonce', 'at_hash', 'c_hash', 's_hash'] as const;
 
+/** What Keycloak calls its kinds in the claim `typ`; `DPoP` is an access token bound to a key. */
+const keycloakKinds: Readonly<Record<'access' | 'id', readonly unknown[]>> = {
+  access: ['Bearer', 'DPoP'],
+  id: ['ID'],
+};
+
 /**
- * Keeps the two kinds apart (RFC 8725 section 3.12). `at+jwt` is an access token; `JWT` or nothing may be either, so
- * the payload must not bear marks of the other kind: an ID token's own claims, Keycloak's `typ`, Cognito's
- * `token_use`. Any other type (`dpop+jwt`, `logout+jwt`, …) is neither.
+ * Keeps the two kinds apart (RFC 8725 section 3.12). `at+jwt` is an access token (RFC 9068 section 2.1); `JWT` or
+ * nothing may be either, so the payload decides: Keycloak's `typ` and Cognito's `token_use` must name the kind that is
+ * wanted, and where neither is there, claims that only ID tokens have make it one. Any other type (`dpop+jwt`,
+ * `logout+jwt`, …) is neither.
  */
 function checkType(payload: JsonObject, type: string | undefined, wanted: 'access' | 'id'): void {
   const plain = type === undefined || type === 'jwt';
   if (!plain && !(type === 'at+jwt' && wanted === 'access'))
     throw new Refusal('type', `token is of type '${type}', ${article(wanted)} token is wanted`);
-  const mark = payload.token_use;
-  if (mark !== undefined && mark !== wanted)
+  const { token_use: use, typ } = payload;
+  if (use !== undefined && use !== wanted)
     throw new Refusal('type', `token_use says another use, ${article(wanted)} token is wanted`);
-  const keycloak = payload.typ;
-  const own = wanted === 'access' ? 'Bearer' : 'ID';
-  if (keycloak !== undefined && keycloak !== own && keycloak !== 'JWT')
-    throw new Refusal('type', `claim typ is not '${own}', ${article(wanted)} token is wanted`);
-  if (wanted === 'access' && plain) {
-    const found = idTokenClaims.find(claim => payload[claim] !== undefined);
-    if (found !== undefined)
-      throw new Refusal('type', `token has '${found}' as only ID tokens do, an access token is wanted`);
-  }
+  const named = keycloakKinds[wanted].includes(typ);
+  if (typ !== undefined && typ !== 'JWT' && !named)
+    throw new Refusal('type', `claim typ says another kind, ${article(wanted)} token is wanted`);
+  // Older Keycloaks write a nonce into access tokens as well: there the kind is named.
+  if (wanted === 'id' || !plain || named || use !== undefined) return;
+  const found = idTokenClaims.find(claim => payload[claim] !== undefined);
+  if (found !== undefined)
+    throw new Refusal('type', `token has '${found}' as only ID tokens do, an access token is wanted`);
 }
 
 function article(kind: 'access' | 'id'): string {
@@ -204,7 +210,8 @@ function readGroups(payload: JsonObject, claim: string | undefined): readonly st
 /** Entra leaves the groups out when there are many, and says so by a distributed claim. */
 function checkOverage(payload: JsonObject, claim: string): void {
   const elsewhere = payload._claim_names;
-  if ((isObject(elsewhere) && Object.hasOwn(elsewhere, claim)) || payload.hasgroups === true)
+  const hinted = claim === 'groups' && payload.hasgroups === true;
+  if (hinted || (isObject(elsewhere) && Object.hasOwn(elsewhere, claim)))
     throw new Refusal('groups', `the issuer left out claim '${claim}' for its size (_claim_names)`);
 }
 
@@ -212,7 +219,7 @@ function checkOverage(payload: JsonObject, claim: string): void {
 const unclean = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
 
 /** Text that is shown as what it is and survives every encoding unchanged. `|` and `/` are fine: the source name has none. */
-export function isCleanText(text: string): boolean {
+function isCleanText(text: string): boolean {
   return text !== '' && !unclean.test(text);
 }
 

@@ -6,7 +6,7 @@ import { LockwireError } from '../../core/errors.ts';
 /** Gets one small document over https, or throws. */
 export type HttpsGet = (url: string, options: HttpsGetOptions) => Promise<string>;
 
-export interface HttpsGetOptions {
+interface HttpsGetOptions {
   /** PEM of the only CAs to believe; default: the system's. */
   readonly ca?: string;
   readonly maxBytes: number;

@@ -125,7 +125,7 @@ export function checkAuthenticatorOptions(options: AuthenticatorOptions): void {
 }
 
 /** What may name an issuer or an authority: nothing that could be taken for a separator. */
-export function isSourceName(name: string): boolean {
+function isSourceName(name: string): boolean {
   return /^[A-Za-z0-9._-]{1,64}$/.test(name);
 }
 

@@ -135,6 +135,7 @@ class PolicyRoom implements ReplaceableAuthorizer {
     );
     const { id, principal, action, resource, errors } = denial.facts;
     this.#refusals.warn(
+      principal,
       { decision: id, principal, action, resource, rule, ...(errors.length > 0 ? { errors } : {}) },
       'denied by policy',
     );

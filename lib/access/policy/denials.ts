@@ -5,7 +5,7 @@ import { Lru } from '../lru.ts';
 import type { Verdict } from './evaluate.ts';
 import { defaultDeny, policyError, type RuleSet } from './load-policies.ts';
 import { nearMisses } from './near-misses.ts';
-import { maxDenials, maxExplainedChars, maxExplainedGroups } from './options.ts';
+import { maxDenials, maxDenialsPerPrincipal, maxExplainedChars, maxExplainedGroups } from './options.ts';
 import { entityLabel, groupIds, type PolicyRequest } from './vocabulary.ts';
 
 /** Why something was denied: plain data for `lockwire explain`, every text of a peer's escaped and cut short. */
@@ -47,6 +47,8 @@ export interface Denial {
 /** The last denials. Which of them are forgotten first: those that were longest not repeated. */
 export class Denials {
   readonly #byId = new Lru<Denial>(maxDenials);
+  /** The same denials again, by principal; each of them is in both or in neither. */
+  readonly #byPrincipal = new Map<string, Lru<Denial>>();
 
   get size(): number {
     return this.#byId.size;
@@ -61,7 +63,7 @@ export class Denials {
   ): Denial {
     const facts = factsOf(request, verdict, rules, generation, nowMs);
     const denial = { facts, lastAtMs: nowMs, count: 1 };
-    this.#byId.set(facts.id, denial);
+    this.#keep(denial);
     return denial;
   }
 
@@ -69,7 +71,23 @@ export class Denials {
   repeat(denial: Denial, nowMs: number): void {
     denial.lastAtMs = nowMs;
     denial.count += 1;
-    this.#byId.set(denial.facts.id, denial);
+    this.#keep(denial);
+  }
+
+  #keep(denial: Denial): void {
+    const { id, principal } = denial.facts;
+    const own = this.#byPrincipal.get(principal) ?? new Lru<Denial>(maxDenialsPerPrincipal);
+    this.#byPrincipal.set(principal, own);
+    const crowdedOut = own.set(id, denial);
+    if (crowdedOut !== undefined) this.#byId.delete(crowdedOut.facts.id);
+    const oldest = this.#byId.set(id, denial);
+    if (oldest !== undefined) this.#forget(oldest);
+  }
+
+  #forget({ facts: { id, principal } }: Denial): void {
+    const own = this.#byPrincipal.get(principal);
+    own?.delete(id);
+    if (own?.size === 0) this.#byPrincipal.delete(principal);
   }
 
   explain(id: string): Explanation | undefined {

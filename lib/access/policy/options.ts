@@ -16,6 +16,8 @@ export interface KnownNames {
 export const maxCachedDecisions = 4096;
 /** Denials that `lockwire explain` still knows. */
 export const maxDenials = 4096;
+/** Of them, those of one principal: nobody can push another's denials out by asking for names at random. */
+export const maxDenialsPerPrincipal = 256;
 export const maxPolicies = 1000;
 export const maxPolicyFileBytes = 1_048_576;
 export const maxRuleIdChars = 128;

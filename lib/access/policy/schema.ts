@@ -32,24 +32,18 @@ namespace Lockwire {
   // What can be administered: "sessions", "revocations", "metrics", …
   entity Admin;
 
-  // Open streams to a target. bound: the instance's key is enrolled to this principal.
-  // ingress: how the client reached its connect: "unix", "loopback" or "proxy"; absent for a direct TLS connection.
+  // Open streams to a target.
   action connect appliesTo {
     principal: [User, Workload],
     resource: [Target],
-    context: {
-      bound?: Bool,
-      ingress?: String,
-    },
+    context: {},
   };
 
   // Serve a target.
   action expose appliesTo {
     principal: [User, Workload],
     resource: [Target],
-    context: {
-      bound?: Bool,
-    },
+    context: {},
   };
 
   // One HTTP request.

@@ -1,19 +1,9 @@
-import { LockwireError } from '../../core/errors.ts';
 import type { Action } from '../../core/ports.ts';
 import type { Principal } from '../../core/session.ts';
 
 export const actions: readonly Action[] = ['connect', 'expose', 'call', 'message', 'admin'];
 
-export type ResourceType = 'Target' | 'AgentType' | 'TopicType' | 'Tool' | 'Model' | 'Admin';
-
-export const resourceTypes: readonly ResourceType[] = [
-  'Target',
-  'AgentType',
-  'TopicType',
-  'Tool',
-  'Model',
-  'Admin',
-];
+type ResourceType = 'Target' | 'AgentType' | 'TopicType' | 'Tool' | 'Model' | 'Admin';
 
 /** What may be asked of a policy; the access port's requests are some of these. */
 export interface PolicyRequest {
@@ -57,23 +47,4 @@ export function holders({ type, id }: PolicyRequest['resource']): readonly Entit
   const slash = id.indexOf('/');
   if (type === 'Target' || type === 'Admin' || slash <= 0) return [];
   return [entityId('Target', id.slice(0, slash))];
-}
-
-/** Reads `User::issuer|sub` or `Workload::name|san`, as logs and `lockwire policy try` write them. Throws `usage`. */
-export function parsePrincipal(
-  text: string,
-  more: { readonly groups?: readonly string[]; readonly email?: string } = {},
-): Principal {
-  const [, kind, source = '', name = ''] = /^(User|Workload)::([^|/]+)\|(.+)$/s.exec(text) ?? [];
-  if (kind === undefined)
-    throw new LockwireError('usage', `'${text}' is not 'User::issuer|sub' or 'Workload::name|san'`);
-  const groups = more.groups ?? [];
-  if (kind === 'Workload') return { kind: 'workload', source, name, groups };
-  return {
-    kind: 'user',
-    issuer: source,
-    subject: name,
-    groups,
-    ...(more.email === undefined ? {} : { email: more.email }),
-  };
 }

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { tryPolicies } from '../../../lib/access/policy/try-policies.ts';
 import type { PolicyRequest } from '../../../lib/access/policy/vocabulary.ts';
-import { parsePrincipal } from '../../../lib/access/policy/vocabulary.ts';
+import { principalOf } from '../../support/access-identity.ts';
 
 const folder = new URL('../../../docs/policies/', import.meta.url);
 
@@ -10,7 +10,7 @@ const folder = new URL('../../../docs/policies/', import.meta.url);
 const known: Record<string, { sources: string[]; targets: string[] }> = {
   'small-team.cedar': { sources: ['corp'], targets: ['autogen'] },
   'platform.cedar': { sources: ['corp', 'ci'], targets: ['autogen', 'autogen-staging', 'models'] },
-  'strict.cedar': { sources: ['workloads', 'corp'], targets: ['autogen'] },
+  'strict.cedar': { sources: ['workloads', 'corp', 'ci'], targets: ['autogen'] },
 };
 
 interface Case {
@@ -112,38 +112,34 @@ const cases: Record<string, Case[]> = {
   ],
   'strict.cedar': [
     { who: agent, action: 'connect', on: 'autogen', rule: '+agents-connect' },
-    { who: agent, action: 'connect', on: 'autogen', context: { ingress: 'unix' }, rule: '+agents-connect' },
-    { who: agent, action: 'connect', on: 'autogen', context: { ingress: 'proxy' }, rule: 'no-proxy-ingress' },
     { who: agent, action: 'expose', on: 'autogen', rule: 'default-deny' },
-    { who: agent.replace('workloads|', 'corp|'), action: 'connect', on: 'autogen', rule: 'default-deny' },
+    { who: agent.replace('/agents/', '/other/'), action: 'connect', on: 'autogen', rule: 'default-deny' },
+    { who: agent.replace('prod.', 'dev.'), action: 'connect', on: 'autogen', rule: 'default-deny' },
+    {
+      who: 'Workload::ci|spiffe://prod.example/agents/writer',
+      action: 'connect',
+      on: 'autogen',
+      rule: 'programs-by-certificate-only',
+    },
+    {
+      who: 'Workload::workloads|spiffe://prod.example/agents/retired',
+      action: 'connect',
+      on: 'autogen',
+      rule: 'retired',
+    },
     {
       who: 'Workload::workloads|spiffe://prod.example/autogen/host',
       action: 'expose',
       on: 'autogen',
       rule: '+host-serves-autogen',
     },
+    { who: 'User::corp|1', groups: ['on-call'], action: 'connect', on: 'autogen', rule: '+on-call-connects' },
     {
       who: 'User::corp|1',
       groups: ['on-call'],
-      action: 'connect',
+      action: 'expose',
       on: 'autogen',
-      context: { bound: true },
-      rule: '+on-call-connects',
-    },
-    {
-      who: 'User::corp|1',
-      groups: ['on-call'],
-      action: 'connect',
-      on: 'autogen',
-      context: { bound: false },
-      rule: 'people-need-enrolled-instances',
-    },
-    {
-      who: 'User::corp|1',
-      groups: ['on-call'],
-      action: 'connect',
-      on: 'autogen',
-      rule: 'people-need-enrolled-instances',
+      rule: 'people-serve-nothing',
     },
     {
       who: 'User::corp|1',
@@ -165,10 +161,7 @@ for (const [name, wanted] of Object.entries(cases))
     async t => {
       const policies = [{ name, text: readFileSync(new URL(name, folder), 'utf8') }];
       for (const { who, groups, email, action, on, context, rule } of wanted) {
-        const principal = parsePrincipal(who, {
-          groups: groups ?? [],
-          ...(email === undefined ? {} : { email }),
-        });
+        const principal = principalOf(who, groups, email);
         const resource = { type: action === 'admin' ? 'Admin' : 'Target', id: on } as const;
         const request = { principal, action, resource, context: context ?? {} };
         const names = known[name];

@@ -67,8 +67,8 @@ t.test('what the vocabulary does not have is refused with file, line, column and
       /^p\.cedar:2:21: unrecognized entity type .*did you mean `Lockwire::User`/,
     ],
     [
-      `${open} when { context.ingres == "x" }`,
-      /^p\.cedar:2:\d+: .*`ingres`.* not found; did you mean `ingress`/,
+      `${open.replace('connect', 'call')} when { context.methd == "x" }`,
+      /^p\.cedar:2:\d+: .*`methd`.* not found; did you mean `method`/,
     ],
     [`${open} when { principal.email == "x" }`, /^p\.cedar:2:\d+: /],
     [

@@ -258,7 +258,8 @@ t.test('an access token is taken as at+jwt, application/at+jwt, JWT, and without
   const { clock, identity } = room();
   for (const typ of ['at+jwt', 'application/at+jwt', 'AT+JWT', 'JWT', undefined])
     await t.resolves(identity.token(signToken(key, honestClaims(clock), { typ }), {}), String(typ));
-  await t.resolves(identity.token(signToken(key, honestClaims(clock, { typ: 'Bearer' })), {}), 'Keycloak');
+  for (const marked of [{ typ: 'Bearer', nonce: 'n' }, { typ: 'DPoP' }, { token_use: 'access' }])
+    await t.resolves(identity.token(signToken(key, honestClaims(clock, marked)), {}), JSON.stringify(marked));
 });
 
 t.test('an ID token is wanted: access tokens are refused', async t => {
@@ -404,6 +405,7 @@ t.test('groups are taken whole or not at all', async t => {
       { name: '257 of them', claims: { groups: many }, reason: 'groups' },
       { name: 'one of 257 characters', claims: { groups: ['x'.repeat(257)] }, reason: 'groups' },
       { name: 'a control character', claims: { groups: ['de\u0007vs'] }, reason: 'groups' },
+      { name: 'hinted at', claims: { groups: undefined, hasgroups: true }, reason: 'groups' },
       {
         name: 'left out for their number',
         claims: { groups: undefined, _claim_names: { groups: 'src1' } },
