@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { messageOf } from '../core/errors.ts';
 import type { Counter, Log, LogFields, Metrics } from '../core/ports.ts';
 import { LeakyBuckets } from './leaky-buckets.ts';
 
@@ -69,6 +70,13 @@ export class ListenerEvents {
     const unlogged = this.#unlogged > 0 ? { unlogged: this.#unlogged } : {};
     this.#unlogged = 0;
     this.#log.warn({ source, reason: kind, ...detail, ...unlogged }, 'connection refused');
+  }
+
+  faulted(error: unknown, session: string): void {
+    this.#log.error(
+      { session, error: messageOf(error) },
+      'internal error: a connection could not be taken on',
+    );
   }
 
   failed(error: Error): void {

@@ -5,6 +5,7 @@ import type { Clock } from '../core/clock.ts';
 import { codeOf, LockwireError, messageOf } from '../core/errors.ts';
 import type { AcceptedConnection, Log, Metrics } from '../core/ports.ts';
 import { formatAddress, plainAddress } from './address.ts';
+import { exporterOf } from './exporter.ts';
 import { type Complete, readFirstBytes } from './first-bytes.ts';
 import { LeakyBuckets } from './leaky-buckets.ts';
 import { ListenerEvents, type RefusalKind } from './listener-events.ts';
@@ -18,7 +19,7 @@ import { type Chosen, Routes } from './routes.ts';
 import { SocketCarrier } from './socket-carrier.ts';
 import { sourceOf } from './source.ts';
 import { TlsServers } from './tls-servers.ts';
-import { exporterBytes, exporterLabel, keepAliveDelayMs } from './tls-settings.ts';
+import { keepAliveDelayMs } from './tls-settings.ts';
 import { type Pending, Unfinished } from './unfinished.ts';
 
 export interface ListenerPorts {
@@ -257,7 +258,7 @@ export class Listener {
     const carrier = new SocketCarrier(socket, arrival.raw);
     carrier.limit(this.#limits.maxBytesBeforePermitted, () => this.#refuse(arrival, 'too-many-bytes'));
     let settled = false;
-    this.#ports.onConnection({
+    this.#give(arrival, {
       facts: {
         session: randomBytes(8).toString('hex'),
         listener: this.#options.name,
@@ -273,7 +274,7 @@ export class Listener {
       carrier,
       route: chosen.route,
       certificates,
-      exporter: () => socket.exportKeyingMaterial(exporterBytes, exporterLabel, Buffer.alloc(0)),
+      exporter: () => exporterOf(socket),
       permitted: () => {
         if (settled) return;
         settled = true;
@@ -285,6 +286,16 @@ export class Listener {
         this.#failures.add(arrival.source);
       },
     });
+  }
+
+  /** A fault of ours in one connection ends that one, with a line in the log, and no other. */
+  #give(arrival: Arrival, connection: AcceptedConnection): void {
+    try {
+      this.#ports.onConnection(connection);
+    } catch (error) {
+      arrival.raw.destroy();
+      this.#events.faulted(error, connection.facts.session);
+    }
   }
 }
 

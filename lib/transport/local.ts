@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { type Clock, systemClock } from '../core/clock.ts';
@@ -94,6 +94,13 @@ function listenPrivately(server: Server, path: string): void {
 
 async function listenUnix(server: Server, path: string): Promise<void> {
   const address: LocalAddress = { kind: 'unix', path };
+  // libuv would say EACCES for it.
+  if (!existsSync(dirname(path))) {
+    throw new LockwireError(
+      'usage',
+      `${formatAddress(address)}: the directory ${dirname(path)} does not exist`,
+    );
+  }
   try {
     await listen(server, address);
   } catch (error) {
@@ -142,7 +149,6 @@ function throwBusy(error: unknown, address: LocalAddress): never {
     EADDRINUSE: `${shown} is in use; stop the program that listens there, or choose another with --listen`,
     EACCES: `${shown} may not be opened by this user; choose another with --listen`,
     EADDRNOTAVAIL: `${shown} is not an address of this machine; choose another with --listen`,
-    ENOENT: `${shown}: the directory ${address.kind === 'unix' ? dirname(address.path) : ''} does not exist`,
   };
   throw new LockwireError('usage', reasons[code] ?? `cannot listen on ${shown}: ${messageOf(error)}`, {
     cause: error,

@@ -13,10 +13,11 @@ import { codeOf, LockwireError, messageOf } from '../core/errors.ts';
 import type { DialledConnection, TlsFacts } from '../core/ports.ts';
 import { formatAddress } from './address.ts';
 import { assertKeyMatches, fingerprint, issuerName, isValidAt, splitPem } from './certificates.ts';
+import { exporterOf } from './exporter.ts';
 import { type DialerOptions, defaultDialTimeoutMs } from './options.ts';
 import { SocketCarrier } from './socket-carrier.ts';
 import { handshakeFailure } from './tls-failure.ts';
-import { commonTlsOptions, exporterBytes, exporterLabel, keepAliveDelayMs } from './tls-settings.ts';
+import { commonTlsOptions, keepAliveDelayMs } from './tls-settings.ts';
 
 /**
  * Dials one TLS server, again and again. Its certificate is always verified, and its name: there is no way to turn
@@ -114,7 +115,7 @@ export class TlsDialer {
         resolve({
           carrier,
           facts: factsOf(tls, leaf),
-          exporter: () => tls.exportKeyingMaterial(exporterBytes, exporterLabel, Buffer.alloc(0)),
+          exporter: () => exporterOf(tls),
         });
       });
     });

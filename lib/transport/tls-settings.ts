@@ -24,10 +24,7 @@ export const cipherSuites: string = [
 
 export type TlsVersion = 'TLSv1.3' | 'TLSv1.2';
 
-/** RFC 5705 and RFC 8446 section 7.5: what both ends of one connection, and nobody else, can compute. */
-export const exporterLabel = 'EXPORTER-lockwire-v1';
-export const exporterBytes = 32;
-
+/** TCP keep-alive: finds peers that went without a word, on either side. */
 export const keepAliveDelayMs = 30_000;
 
 export function commonTlsOptions(minVersion: TlsVersion = 'TLSv1.3'): SecureContextOptions {

@@ -1,5 +1,9 @@
 import t from 'tap';
+import { systemClock } from '../../../lib/core/clock.ts';
+import { noMetrics, silentLog } from '../../../lib/core/ports.ts';
+import { Listener } from '../../../lib/transport/listener.ts';
 import { exchange, startListener } from '../../support/transport-listener.ts';
+import { CarrierProbe } from '../../support/transport-sockets.ts';
 
 t.test(
   'hands over a tunnel connection with its facts, its route and the same exporter at both ends',
@@ -33,4 +37,89 @@ t.test('serves, closes in order and forgets', async t => {
   t.teardown(() => harness.close());
   t.match(await exchange(harness.dialer()), { text: 'hello', resumed: false });
   t.equal(harness.listener.unfinished, 0);
+});
+
+t.test('a renewed certificate serves the next connection; a bad one changes nothing', async t => {
+  const harness = await startListener({ serve: true });
+  t.teardown(() => harness.close());
+  const renewed = await harness.authority.issue({ dns: ['gateway.example'] });
+  const before = await harness.dialer().dial();
+  harness.listener.replaceTls({ ...harness.tls, cert: renewed.certPem, key: renewed.keyPem });
+  const after = await harness.dialer().dial();
+  t.not(after.facts.peerCertificateSha256, before.facts.peerCertificateSha256);
+  for (const bad of [
+    { cert: renewed.certPem },
+    { cert: 'x' },
+    { key: 'x' },
+    { clientAuthorities: ['x'] },
+    { clientCertificates: 'required' as const },
+  ]) {
+    t.throws(() => harness.listener.replaceTls({ ...harness.tls, ...bad }), { code: 'config' });
+  }
+  const still = await harness.dialer().dial();
+  t.equal(still.facts.peerCertificateSha256, after.facts.peerCertificateSha256);
+  t.equal(before.exporter().byteLength, 32, 'the first connection lives on');
+  for (const { carrier } of [before, after, still]) carrier.destroy();
+});
+
+t.test('close stops accepting and drops handshakes; what was handed over lives on', async t => {
+  const harness = await startListener({ serve: true });
+  t.teardown(() => harness.close());
+  const [dialled] = await Promise.all([harness.dialer().dial(), harness.next()]);
+  const silent = await harness.tcp();
+  const dropped = new Promise(resolve => silent.once('close', resolve));
+  silent.once('end', () => silent.end());
+  silent.resume();
+  while (harness.listener.connections < 2) await new Promise(resolve => setImmediate(resolve));
+  await harness.listener.close();
+  await dropped;
+  await t.rejects(harness.dialer().dial(), { code: 'unavailable' });
+  const probe = new CarrierProbe(dialled.carrier);
+  await probe.write('alive');
+  await probe.received(5);
+  t.equal(probe.text(), 'alive');
+  probe.carrier.end();
+  await probe.closed;
+});
+
+t.test('a busy port is a usage error that names it', async t => {
+  const harness = await startListener();
+  t.teardown(() => harness.close());
+  const { certPem: cert, keyPem: key } = harness.server;
+  const second = new Listener(
+    {
+      name: 'second',
+      bind: { host: '127.0.0.1', port: harness.port },
+      tls: { cert, key, clientCertificates: 'none', clientAuthorities: [] },
+      routes: { tunnel: true, tcp: [] },
+    },
+    { clock: systemClock, log: silentLog, metrics: noMetrics, onConnection: () => undefined },
+  );
+  await t.rejects(second.listen(), {
+    code: 'usage',
+    message: `listener second: 127.0.0.1:${harness.port} is in use; choose another in "bind"`,
+  });
+});
+
+t.test('a throw in the wiring ends that connection only', async t => {
+  const harness = await startListener({ serve: true });
+  t.teardown(() => harness.close());
+  const push = harness.connections.push;
+  harness.connections.push = () => {
+    harness.connections.push = push;
+    throw new Error('a bug');
+  };
+  await t.rejects(exchange(harness.dialer()));
+  t.match(harness.logged, [{ level: 'error', fields: { error: 'a bug' } }]);
+  t.equal((await exchange(harness.dialer())).text, 'hello');
+});
+
+t.test('the exporter of a connection that is gone is an error of its own', async t => {
+  const harness = await startListener();
+  t.teardown(() => harness.close());
+  const { carrier, exporter } = await harness.dialer().dial();
+  const probe = new CarrierProbe(carrier);
+  carrier.destroy();
+  await probe.closed;
+  t.throws(exporter, { code: 'closed' });
 });

@@ -112,3 +112,31 @@ t.test('done is never called for a write that the close overtook', async t => {
   t.equal(done, 0);
   far.destroy();
 });
+
+t.test('a limit of 10 B delivers 10, and calls out once at the 11th; lifted, it delivers 1 MB', async t => {
+  const { near, far, close } = await tcpPair();
+  t.teardown(close);
+  const carrier = new SocketCarrier(far);
+  const exceeded = Promise.withResolvers<void>();
+  carrier.limit(10, exceeded.resolve);
+  const b = new CarrierProbe(carrier);
+  near.write(Buffer.alloc(10));
+  await b.received(10);
+  near.write(Buffer.alloc(1));
+  await exceeded.promise;
+  t.equal(b.bytes, 10);
+  carrier.limit(Number.POSITIVE_INFINITY);
+  near.write(Buffer.alloc(1_000_000));
+  await b.received(1_000_010);
+  t.equal(b.bytes, 1_000_010);
+});
+
+t.test('starting twice is our own bug and says so', async t => {
+  const { far, close } = await tcpPair();
+  t.teardown(close);
+  const carrier = new SocketCarrier(far);
+  const probe = new CarrierProbe(carrier);
+  t.throws(() => new CarrierProbe(carrier), { message: /^internal error/ });
+  carrier.destroy();
+  await probe.closed;
+});
