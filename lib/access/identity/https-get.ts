@@ -26,7 +26,7 @@ export function createHttpsGet(clock: Clock): HttpsGet {
       const timer = clock.after(options.timeoutMs, () =>
         fail(new LockwireError('timeout', `no whole answer from '${url}' within ${options.timeoutMs} ms`)),
       );
-      outgoing.once('error', fail);
+      outgoing.on('error', fail);
       outgoing.end();
 
       function fail(error: unknown): void {

@@ -110,7 +110,7 @@ export function checkAuthenticatorOptions(options: AuthenticatorOptions): void {
   const names = new Set<string>();
   for (const { name } of [...options.issuers, ...options.authorities]) {
     if (!isSourceName(name))
-      problems.push(`name '${name}': 1 to 64 of letters, digits, '.', '_' and '-' wanted`);
+      problems.push(`name '${name}': 1 to 128 of letters, digits, '.', '_' and '-' wanted`);
     // Issuers and authorities share the namespace of `Workload::"name|…"`.
     if (names.has(name)) problems.push(`name '${name}' is used twice`);
     names.add(name);
@@ -126,7 +126,7 @@ export function checkAuthenticatorOptions(options: AuthenticatorOptions): void {
 
 /** What may name an issuer or an authority: nothing that could be taken for a separator. */
 function isSourceName(name: string): boolean {
-  return /^[A-Za-z0-9._-]{1,64}$/.test(name);
+  return /^[A-Za-z0-9._-]{1,128}$/.test(name);
 }
 
 /** The audiences as an array, whichever way they were given. */

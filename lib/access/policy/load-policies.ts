@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type PolicyJson, policyToJson, validate } from '@cedar-policy/cedar-wasm/nodejs';
 import { safeText } from '../../core/bytes.ts';
@@ -84,7 +85,8 @@ function readPolicy(
   }
   const { json } = parsed;
   const { line } = position(file.text, startByte);
-  const id = json.annotations?.id ?? `${file.name}:${line}`;
+  // The id is told to whoever is refused: the name of the file will do, where it lies is nobody's business.
+  const id = json.annotations?.id ?? `${basename(file.name)}:${line}`;
   return { rule: { id, effect: json.effect, file: file.name, line, text, json }, file, startByte };
 }
 
@@ -99,7 +101,8 @@ function index(placed: readonly Placed[], problems: PolicyProblems): ReadonlyMap
 }
 
 function idProblem({ id }: Rule, taken: Rule | undefined): string | undefined {
-  if (taken !== undefined) return `id '${safeText(id)}' is also that of ${taken.file}:${taken.line}`;
+  if (taken !== undefined)
+    return `id '${safeText(id)}' is also that of ${taken.file}:${taken.line}; give one of them another @id`;
   if (reservedIds.includes(id)) return `id '${id}' is reserved`;
   return id === '' || id.length > maxRuleIdChars || safeText(id) !== id
     ? `id of 1 to ${maxRuleIdChars} visible characters wanted`

@@ -1,5 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
+import { loadPolicies } from '../../../lib/access/policy/load-policies.ts';
+import { policySchema } from '../../../lib/access/policy/schema.ts';
 import { tryPolicies } from '../../../lib/access/policy/try-policies.ts';
 import type { PolicyRequest } from '../../../lib/access/policy/vocabulary.ts';
 import { principalOf } from '../../support/access-identity.ts';
@@ -171,3 +173,20 @@ for (const [name, wanted] of Object.entries(cases))
       }
     },
   );
+
+t.test('every policy in the text of docs/policy.md loads', async t => {
+  const text = readFileSync(new URL('../policy.md', folder), 'utf8');
+  const blocks = [...text.matchAll(/```cedar\n([\s\S]*?)```/g)];
+  t.not(blocks.length, 0);
+  for (const [, block = ''] of blocks)
+    await t.resolves(
+      loadPolicies([{ name: 'policy.md', text: block }], { sources: ['corp'], targets: ['autogen'] }),
+    );
+});
+
+t.test('docs/policy.md names every entity and action of the vocabulary', async t => {
+  const text = readFileSync(new URL('../policy.md', folder), 'utf8');
+  const words = [...policySchema.matchAll(/^ {2}(?:entity|action) (\w+)/gm)].map(([, word]) => word);
+  t.equal(words.length, 9 + 5);
+  for (const word of words) t.match(text, new RegExp(`\`${word}\``), word);
+});

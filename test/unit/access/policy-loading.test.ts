@@ -27,14 +27,14 @@ t.test('a policy is known by its @id, else by file and line', async t => {
   const text = `// first\n${open};\n\n@id("named")\n${open};  ${open};\n`;
   const { rules } = await loadPolicies([
     { name: 'a.cedar', text: text.replace(`  ${open};`, '') },
-    { name: 'b.cedar', text: open.replace('permit', '\n\nforbid').concat(';') },
+    { name: '/etc/lockwire/b.cedar', text: open.replace('permit', '\n\nforbid').concat(';') },
   ]);
   t.same(
     rules.map(({ id, effect, file, line }) => [id, effect, file, line]),
     [
       ['a.cedar:2', 'permit', 'a.cedar', 2],
       ['named', 'permit', 'a.cedar', 4],
-      ['b.cedar:3', 'forbid', 'b.cedar', 3],
+      ['b.cedar:3', 'forbid', '/etc/lockwire/b.cedar', 3],
     ],
   );
 });
@@ -43,8 +43,14 @@ t.test(
   'an id that is used twice, reserved, empty, too long or invisible is refused with its place',
   async t => {
     const cases: [string, string][] = [
-      [`@id("a") ${open};\n@id("a") ${open};`, `p.cedar:2:1: id 'a' is also that of p.cedar:1`],
-      [`${open}; ${open};`, `p.cedar:1:${open.length + 3}: id 'p.cedar:1' is also that of p.cedar:1`],
+      [
+        `@id("a") ${open};\n@id("a") ${open};`,
+        `p.cedar:2:1: id 'a' is also that of p.cedar:1; give one of them another @id`,
+      ],
+      [
+        `${open}; ${open};`,
+        `p.cedar:1:${open.length + 3}: id 'p.cedar:1' is also that of p.cedar:1; give one of them another @id`,
+      ],
       [`@id("default-deny") ${open};`, `p.cedar:1:1: id 'default-deny' is reserved`],
       [`@id("policy-error") ${open};`, `p.cedar:1:1: id 'policy-error' is reserved`],
       [`@id("") ${open};`, 'p.cedar:1:1: id of 1 to 128 visible characters wanted'],
