@@ -5,7 +5,7 @@ import { LockwireError, messageOf } from '../core/errors.ts';
 
 const pemCertificate = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 /** Certificates in one bundle. A system's roots are about 150. */
-export const maxBundleCertificates = 1024;
+const maxBundleCertificates = 1024;
 
 /**
  * The certificates of a PEM bundle, one a string. Node looks at the first one only in several places where it takes a

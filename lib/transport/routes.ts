@@ -2,7 +2,7 @@ import { LockwireError } from '../core/errors.ts';
 import type { Route } from '../core/ports.ts';
 import type { ListenerOptions, TcpRoute } from './options.ts';
 
-export const tunnelProtocol = 'lockwire/1';
+const tunnelProtocol = 'lockwire/1';
 
 export type Chosen =
   | { readonly route: Route; readonly alpn: string; readonly clientCertificate: boolean }

@@ -4,13 +4,13 @@ import type { SecureContextOptions } from 'node:tls';
 /** Both ends: what may be negotiated. */
 
 /** Post-quantum first, so that what is recorded today stays closed to a quantum computer. */
-export const keyExchangeGroups = 'X25519MLKEM768:X25519:prime256v1:secp384r1';
+const keyExchangeGroups = 'X25519MLKEM768:X25519:prime256v1:secp384r1';
 
 /**
  * The TLS 1.3 suites, AES-128 first as it is the fastest where there is AES in hardware; then for the listeners that
  * allow TLS 1.2 only those with forward secrecy and authenticated encryption (RFC 9325 section 4.2).
  */
-export const cipherSuites: string = [
+const cipherSuites: string = [
   'TLS_AES_128_GCM_SHA256',
   'TLS_AES_256_GCM_SHA384',
   'TLS_CHACHA20_POLY1305_SHA256',

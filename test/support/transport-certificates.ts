@@ -6,7 +6,7 @@ import * as x509 from '@peculiar/x509';
 type CryptoKey = webcrypto.CryptoKey;
 type CryptoKeyPair = webcrypto.CryptoKeyPair;
 
-export type KeyType = 'p256' | 'p384' | 'rsa1024' | 'rsa2048' | 'ed25519';
+type KeyType = 'p256' | 'p384' | 'rsa1024' | 'rsa2048' | 'ed25519';
 
 export interface AuthorityOptions {
   /** Common name. */

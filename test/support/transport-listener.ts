@@ -8,7 +8,7 @@ import { TlsDialer } from '../../lib/transport/tls-client.ts';
 import { type Authority, type Issued, makeAuthority } from './transport-certificates.ts';
 import { CarrierProbe } from './transport-sockets.ts';
 
-export interface Logged {
+interface Logged {
   level: string;
   fields: Record<string, unknown>;
 }
