@@ -25,8 +25,9 @@ export const defaultRedial: Pick<TunnelClientOptions, 'firstRedialMs' | 'maxRedi
   maxWaiting: 64,
 };
 
-/** Between two renewals, however little is left. */
-const leastRenewalMs = 2_000;
+/** Between two renewals while a little is left; and where the clocks differ so that nothing seems to be left. */
+const leastRenewalMs = 250;
+const overdueRenewalMs = 2_000;
 
 export interface TunnelClientPorts
   extends Omit<SessionPorts, 'onClosed' | 'onGoAway' | 'onRenew' | 'onRenewed'> {
@@ -150,7 +151,8 @@ export class TunnelClient {
   /** At 80 % of what is left of the credential's life, again and again while its file brings no newer one. */
   #renewLater(session: TunnelSession, expiresAt: number): void {
     const leftMs = expiresAt - this.#ports.clock.now();
-    this.#ports.clock.after(Math.max(leftMs * 0.8, leastRenewalMs), () => void this.#renew(session));
+    const delayMs = leftMs > 0 ? Math.max(leftMs * 0.8, leastRenewalMs) : overdueRenewalMs;
+    this.#ports.clock.after(delayMs, () => void this.#renew(session));
   }
 
   async #renew(session: TunnelSession): Promise<void> {

@@ -10,6 +10,8 @@ export interface Host {
   /** The next connection, or one that came and was not yet asked for. */
   next(): Promise<Socket>;
   close(): Promise<void>;
+  /** As a process that dies with bytes unread: its connections are reset. */
+  crash(): Promise<void>;
 }
 
 export type Serve = (socket: Socket) => void;
@@ -42,6 +44,12 @@ export async function startHost(serve: Serve = echo, port = 0): Promise<Host> {
   });
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
+  const end = async (one: (socket: Socket) => void): Promise<void> => {
+    const closed = server.listening ? once(server, 'close') : undefined;
+    server.close();
+    for (const socket of sockets) if (!socket.destroyed) one(socket);
+    await closed;
+  };
   const bound = (server.address() as AddressInfo).port;
   return {
     address: `127.0.0.1:${bound}`,
@@ -51,11 +59,8 @@ export async function startHost(serve: Serve = echo, port = 0): Promise<Host> {
       const socket = unasked.shift();
       return socket ? Promise.resolve(socket) : new Promise(resolve => waiting.push(resolve));
     },
-    close: async () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-      if (server.listening) await once(server, 'close');
-    },
+    close: () => end(socket => socket.destroy()),
+    crash: () => end(socket => socket.resetAndDestroy()),
   };
 }
 
