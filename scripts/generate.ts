@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { benchmarksPage } from '../bench/path/page.ts';
 import { configJsonSchema, configReference } from './config-reference.ts';
 import { autogenDescriptor } from './generate-autogen.ts';
 
@@ -10,6 +11,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Path from the project's root → its text. */
 const generators: Record<string, () => string | Promise<string>> = {
   'lib/gen/autogen.ts': () => autogenDescriptor(root),
+  'docs/benchmarks.md': benchmarksPage,
   'docs/config.schema.json': configJsonSchema,
   'docs/configuration.md': configReference,
 };
