@@ -83,7 +83,10 @@ export class SocketCarrier implements Carrier {
     if (this.#destroyed || this.#closed) return;
     this.#destroyed = true;
     if (abort) this.#reset();
-    this.#socket.destroy();
+    // Under a TLS socket the reset leaves no handle, and Node then frees the TLS state at once: in the middle of a
+    // handshake's last callback that takes the process down (SIGSEGV). Nothing of it is on the stack in an immediate.
+    if (abort && this.#socket !== this.#transport) setImmediate(() => this.#socket.destroy());
+    else this.#socket.destroy();
   }
 
   pause(): void {

@@ -104,7 +104,7 @@ export class World {
     const directory = mkdtempSync(join(tmpdir(), 'lw-'));
     const authority = await makeAuthority({ name: 'Scratch CA' });
     const server = await authority.issue({
-      dns: ['gateway.example', 'localhost', 'legacy.example'],
+      dns: ['gateway.example', 'localhost', 'legacy.example', '*.legacy.example'],
       ips: ['127.0.0.1'],
     });
     const { sign, jwks } = await makeIssuer();
