@@ -2,9 +2,10 @@ import type { LoadedClientConfig } from './config/client.ts';
 import { BufferedStream } from './core/buffered-stream.ts';
 import { LockwireError, messageOf } from './core/errors.ts';
 import type { Carrier } from './core/ports.ts';
+import { admittedUsers, LocalAdmission } from './local-admission.ts';
 import { LocalLegs } from './local-leg.ts';
 import { formatAddress } from './transport/address.ts';
-import { type LocalListener, listenLocal } from './transport/local.ts';
+import { type LocalListener, type LocalPeer, listenLocal } from './transport/local.ts';
 import { makeTunnelSide, type SidePorts, stoppingLeg } from './tunnel-side.ts';
 import type { Ingress } from './wire/tunnel/frames.ts';
 
@@ -29,9 +30,17 @@ const sessionWaitMs = 10_000;
 export async function startConnect(config: LoadedClientConfig, ports: SidePorts): Promise<RunningSide> {
   const { clock, log } = ports;
   const legs = new LocalLegs(clock, log);
+  const users = config.local.kind === 'tcp' ? await admittedUsers(config.allowUsers, log) : undefined;
+  const admission = new LocalAdmission(users, ports);
   const { client, key, firstSession } = makeTunnelSide(config, ports, stream =>
     stream.reset({ code: 'denied', text: 'a connect takes no streams' }),
   );
+
+  async function enter(carrier: Carrier, from: LocalPeer): Promise<void> {
+    // Nothing of it is read before its user is known.
+    if (await admission.admits(from)) await carry(carrier, from.ingress);
+    else carrier.destroy(true);
+  }
 
   async function carry(carrier: Carrier, ingress: Ingress): Promise<void> {
     const local = new BufferedStream(carrier);
@@ -50,7 +59,7 @@ export async function startConnect(config: LoadedClientConfig, ports: SidePorts)
   let listener: LocalListener | undefined;
   try {
     // Before the gateway is asked: an address that is taken should be said at once.
-    listener = await listenLocal(config.local, (carrier, from) => void carry(carrier, from.ingress));
+    listener = await listenLocal(config.local, (carrier, from) => void enter(carrier, from));
     const { welcome } = await firstSession();
     return {
       address: formatAddress(listener.address),

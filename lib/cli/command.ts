@@ -20,6 +20,8 @@ export interface CommandIo {
 export interface Option {
   /** Placeholder of the value; absent for a switch. */
   readonly value?: string;
+  /** May stand several times, each with a value of its own. */
+  readonly repeated?: boolean;
   readonly help: string;
 }
 
@@ -35,14 +37,13 @@ export interface Command {
   run(args: Arguments, io: CommandIo): Promise<number>;
 }
 
+type Values = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>;
+
 export class Arguments {
   readonly positionals: readonly string[];
-  readonly #values: Readonly<Record<string, string | boolean | undefined>>;
+  readonly #values: Values;
 
-  constructor(
-    values: Readonly<Record<string, string | boolean | undefined>>,
-    positionals: readonly string[],
-  ) {
+  constructor(values: Values, positionals: readonly string[]) {
     this.#values = values;
     this.positionals = positionals;
   }
@@ -50,6 +51,12 @@ export class Arguments {
   value(name: string): string | undefined {
     const value = this.#values[name];
     return typeof value === 'string' ? value : undefined;
+  }
+
+  /** Of an option that may be repeated; undefined where it was not given. */
+  values(name: string): readonly string[] | undefined {
+    const values = this.#values[name];
+    return Array.isArray(values) ? values.filter(value => typeof value === 'string') : undefined;
   }
 
   has(name: string): boolean {
@@ -62,7 +69,10 @@ export function readArguments(command: Command, argv: readonly string[]): Argume
   const options = Object.fromEntries(
     Object.entries({ ...command.options, help: { help: '' } }).map(([name, option]: [string, Option]) => [
       name,
-      { type: option.value === undefined ? ('boolean' as const) : ('string' as const) },
+      {
+        type: option.value === undefined ? ('boolean' as const) : ('string' as const),
+        multiple: option.repeated === true,
+      },
     ]),
   );
   for (const argument of argv) {

@@ -24,7 +24,15 @@ export const connectCommand: Command = {
   summary: 'A loopback port that is the target: give it to AutoGen workers in place of the host.',
   usage:
     '--gateway HOST:PORT --target NAME --listen ADDR [--ca FILE] [--token-file FILE | --cert FILE --key FILE]',
-  options: { ...common, listen: { value: 'ADDR', help: '127.0.0.1:PORT, [::1]:PORT or unix:PATH' } },
+  options: {
+    ...common,
+    listen: { value: 'ADDR', help: '127.0.0.1:PORT, [::1]:PORT or unix:PATH' },
+    'allow-user': {
+      value: 'USER',
+      repeated: true,
+      help: 'another user, by name or number, who may use the TCP port; may be repeated',
+    },
+  },
   positionals: [0, 0],
   run: (args, io) => runSide('connect', args, io),
 };
@@ -76,6 +84,7 @@ function flagsOf(args: Arguments): ClientFlags {
     cert: args.value('cert'),
     key: args.value('key'),
     instanceKeyFile: args.value('instance-key-file'),
+    allowUser: args.values('allow-user'),
     logLevel: args.value('log-level'),
   };
 }

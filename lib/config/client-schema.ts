@@ -14,7 +14,7 @@ export interface ClientFile {
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
   readonly instanceKeyFile?: string | undefined;
-  readonly allowUser?: string | undefined;
+  readonly allowUser?: readonly string[] | undefined;
   readonly logLevel?: LogLevel | undefined;
   readonly drainTimeout: number;
   readonly proxy?: undefined;
@@ -52,8 +52,9 @@ export const clientSchema: z.ZodType<ClientFile> = matching<ClientFile>()(
         description:
           'Key of this instance, made on first start; without it, one in the state directory of the user.',
       }),
-      allowUser: word().optional().meta({
-        description: '`connect`: another user of this machine, by name or number, who may use the TCP port.',
+      allowUser: z.array(word()).min(1).max(64).optional().meta({
+        description:
+          '`connect`: other users of this machine, by name or number, who may use its TCP ports; root is no exception.',
       }),
       logLevel: oneOf(logLevels)
         .optional()

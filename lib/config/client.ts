@@ -22,6 +22,7 @@ import { proxyApplies } from './proxy-environment.ts';
 import { readTextFile } from './read-file.ts';
 import { reportIssues } from './report-issues.ts';
 import { readToken } from './token-file.ts';
+import { userNumbers } from './user-names.ts';
 
 /** What the command line gave, by the names of the config file's keys; `config` names that file. */
 export interface ClientFlags {
@@ -36,7 +37,7 @@ export interface ClientFlags {
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
   readonly instanceKeyFile?: string | undefined;
-  readonly allowUser?: string | undefined;
+  readonly allowUser?: readonly string[] | undefined;
   readonly logLevel?: string | undefined;
 }
 
@@ -61,8 +62,8 @@ export interface LoadedClientConfig {
   /** PEM of both. */
   readonly certificate?: { readonly cert: string; readonly key: string };
   readonly instanceKeyFile: string;
-  /** A user name or number. */
-  readonly allowUser?: string;
+  /** Numbers of the users, beside our own, who may use the TCP port. */
+  readonly allowUsers: readonly number[];
   readonly logLevel: LogLevel;
   readonly drainTimeoutMs: number;
   readonly warnings: readonly string[];
@@ -114,7 +115,7 @@ export async function loadClientConfig(
     ...(token && { token }),
     ...(certificate && { certificate }),
     instanceKeyFile: settings.instanceKeyFile ?? defaultInstanceKeyFile(options.env, role, target, local),
-    ...(settings.allowUser !== undefined && { allowUser: settings.allowUser }),
+    allowUsers: await userNumbers(settings.allowUser ?? []),
     logLevel,
     drainTimeoutMs: settings.drainTimeout,
     warnings,
@@ -150,7 +151,10 @@ async function readFileSettings(role: Role, path: string | undefined): Promise<C
 function merge(file: ClientFile, flags: ClientFlags, env: Environment): Settings {
   const { config, ...given } = flags;
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  for (const key of fileKeys) if (set[key] !== undefined) set[key] = resolvePath(key, set[key]);
+  for (const key of fileKeys) {
+    const value = given[key];
+    if (value !== undefined) set[key] = resolvePath(key, value);
+  }
   const flagged = ['tokenFile', 'cert', 'key'].some(key => set[key] !== undefined);
   const { tokenFile, cert, key, ...rest } = file;
   const merged = flagged ? { ...rest, ...set } : { ...rest, tokenFile, cert, key, ...set };

@@ -7,13 +7,14 @@ import type { Carrier } from '../core/ports.ts';
 import { formatAddress, type LocalAddress, plainAddress } from './address.ts';
 import { defaultLocalOptions, type LocalOptions } from './options.ts';
 import { SocketCarrier } from './socket-carrier.ts';
+import type { Endpoint } from './socket-table.ts';
 
 /** Who came, as far as a local socket can tell. */
 export interface LocalPeer {
   readonly ingress: 'unix' | 'loopback';
-  /** The peer's end of a TCP connection, by which the system's table tells its user. */
-  readonly peerAddress?: string;
-  readonly peerPort?: number;
+  /** Both ends of a TCP connection, by which the system's table tells the peer's user; absent where it is reset. */
+  readonly peer?: Endpoint;
+  readonly own?: Endpoint;
 }
 
 export interface LocalListener {
@@ -52,12 +53,13 @@ export async function listenLocal(
 
 function peerOf(address: LocalAddress, socket: Socket): LocalPeer {
   if (address.kind === 'unix') return { ingress: 'unix' };
-  const { remoteAddress, remotePort } = socket;
-  return {
-    ingress: 'loopback',
-    ...(remoteAddress === undefined ? {} : { peerAddress: plainAddress(remoteAddress) }),
-    ...(remotePort === undefined ? {} : { peerPort: remotePort }),
-  };
+  const peer = endpoint(socket.remoteAddress, socket.remotePort);
+  const own = endpoint(socket.localAddress, socket.localPort);
+  return { ingress: 'loopback', ...(peer && { peer }), ...(own && { own }) };
+}
+
+function endpoint(address: string | undefined, port: number | undefined): Endpoint | undefined {
+  return address === undefined || port === undefined ? undefined : { address: plainAddress(address), port };
 }
 
 function boundAddress(server: Server, asked: LocalAddress): LocalAddress {

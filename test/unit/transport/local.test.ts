@@ -31,7 +31,12 @@ for (const kind of ['tcp', 'unix'] as const) {
     const near = new CarrierProbe(await dialLocal(listener.address));
     const { carrier, from } = await arrived.promise;
     if (kind === 'unix') t.same(from, { ingress: 'unix' });
-    else t.match(from, { ingress: 'loopback', peerAddress: '127.0.0.1', peerPort: Number });
+    else
+      t.match(from, {
+        ingress: 'loopback',
+        peer: { address: '127.0.0.1', port: Number },
+        own: { address: '127.0.0.1', port: Number },
+      });
     await near.write('question');
     near.carrier.end();
     const far = new CarrierProbe(carrier);
