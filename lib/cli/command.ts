@@ -96,7 +96,7 @@ export function readArguments(command: Command, argv: readonly string[]): Argume
   }
 }
 
-export function usageLine(command: Command): string {
+function usageLine(command: Command): string {
   return `usage: lockwire ${command.name} ${command.usage}`.trimEnd();
 }
 

@@ -34,7 +34,7 @@ export const gatewayCommand: Command = {
   },
 };
 
-export function readyLine(config: LoadedGatewayConfig, gateway: RunningGateway): string {
+function readyLine(config: LoadedGatewayConfig, gateway: RunningGateway): string {
   const where = gateway.listeners
     .map(({ name, ...address }) => `${name} ${formatAddress(address)}`)
     .join(', ');

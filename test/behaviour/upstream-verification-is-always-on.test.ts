@@ -93,12 +93,12 @@ for (const [name, issued, message] of wrong) {
 }
 
 t.test('NODE_TLS_REJECT_UNAUTHORIZED=0 changes nothing', async t => {
-  const before = process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
+  const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
   t.teardown(() => {
-    if (before === undefined) delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
-    else process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = before;
+    if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before;
   });
-  process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
   const port = await serve(t, await stranger.issue(names));
   await t.rejects(dialer(port).dial(), { code: 'tls' });
 });

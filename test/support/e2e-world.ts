@@ -22,10 +22,10 @@ export interface Claims {
   readonly expires?: number;
 }
 
-export const issuerUrl = 'https://issuer.example';
+const issuerUrl = 'https://issuer.example';
 
 /** `agents` may connect, `hosts` may expose, to `autogen` and `plain`. */
-export const usualPolicy = `
+const usualPolicy = `
 @id("agents")
 permit (principal in Lockwire::Group::"corp/agents", action == Lockwire::Action::"connect", resource);
 @id("hosts")
