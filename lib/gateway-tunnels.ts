@@ -14,13 +14,14 @@ import type { Admissions } from './gateway-admissions.ts';
 import { Expiry } from './gateway-expiry.ts';
 import { denial, type Joiner } from './gateway-joiner.ts';
 import type { LiveSessions, LiveTunnel } from './gateway-live.ts';
+import type { Resumable, ResumableTunnels } from './gateway-resume.ts';
 import type { Exposers } from './tunnel/exposers.ts';
-import { acceptTunnel, RefusedHello } from './tunnel/handshake-accept.ts';
+import { type Admission, type Admitted, acceptTunnel, RefusedHello } from './tunnel/handshake-accept.ts';
 import type { TunnelLimits } from './tunnel/options.ts';
-import type { SessionPorts } from './tunnel/session.ts';
+import type { SessionPorts, TunnelSession } from './tunnel/session.ts';
 import type { TunnelStream } from './tunnel/stream.ts';
 import type { WindowPool } from './tunnel/window-pool.ts';
-import type { Hello, Open } from './wire/tunnel/frames.ts';
+import type { Hello, Open, Resume } from './wire/tunnel/frames.ts';
 
 export interface TunnelDoorPorts {
   readonly clock: Clock;
@@ -39,11 +40,13 @@ export interface TunnelDoorPorts {
   readonly exposable: (target: string) => boolean;
   readonly joiner: Joiner;
   readonly live: LiveSessions;
+  readonly resumable: ResumableTunnels;
 }
 
 /** Where tunnels come in: identity, role, session; each stream then goes to the joiner. */
 export class TunnelDoor {
   readonly #ports: TunnelDoorPorts;
+  readonly #states = new Map<TunnelSession, TunnelState>();
   readonly #refusals: (code: string) => { add(): void };
 
   constructor(ports: TunnelDoorPorts) {
@@ -56,30 +59,21 @@ export class TunnelDoor {
   async enter(connection: AcceptedConnection): Promise<void> {
     const { clock, limits, key, instance, log } = this.#ports;
     const { facts } = connection;
-    const state: TunnelState = { tunnel: undefined, expiry: undefined, leave() {}, over: false };
+    const state: TunnelState = { connection, tunnel: undefined, expiry: undefined, leave() {}, over: false };
     try {
-      const { session, hello, identity } = await acceptTunnel(
+      const admitted = await acceptTunnel(
         connection.carrier,
         { session: facts.session, gatewayKey: key, instance, instances: 1, exporter: connection.exporter() },
-        async hello => {
-          const admitted = await this.#admit(connection, hello, state);
+        async (hello, resume) => {
+          const admission = await this.#admit(connection, hello, resume, state);
           connection.permitted();
-          return { ...admitted, name: safeText(principalName(admitted.principal), 512) };
+          return { ...admission, name: safeText(principalName(admission.principal), 512) };
         },
         { clock, limits },
-        (hello, identity) => this.#sessionPorts(connection, hello, identity, state),
+        (hello, identity) => this.#sessionPorts(hello, identity, state),
       );
-      const tunnel: LiveTunnel = {
-        session,
-        role: hello.role,
-        target: hello.target,
-        startedAtMs: clock.now(),
-        peer: facts.peerAddress,
-        identity: state.renewed ?? identity,
-      };
-      if (session.state === 'closed') return;
-      state.tunnel = tunnel;
-      this.#begin(tunnel, state);
+      if (admitted.resumed) this.#goOn(admitted, connection);
+      else if (admitted.session.state !== 'closed') this.#begin(admitted, state);
     } catch (error) {
       state.over = true;
       state.leave();
@@ -95,8 +89,20 @@ export class TunnelDoor {
     }
   }
 
-  #begin(tunnel: LiveTunnel, state: TunnelState): void {
-    const { live, exposers, log } = this.#ports;
+  #begin({ session, hello, identity, secret }: Admitted, state: TunnelState): void {
+    const { live, exposers, log, clock, resumable } = this.#ports;
+    const tunnel: LiveTunnel = {
+      session,
+      role: hello.role,
+      target: hello.target,
+      startedAtMs: clock.now(),
+      peer: state.connection.facts.peerAddress,
+      identity: state.renewed ?? identity,
+    };
+    state.tunnel = tunnel;
+    state.resumable = { tunnel, secret, instanceKey: hello.instanceKey };
+    this.#states.set(session, state);
+    resumable.add(state.resumable);
     live.tunnels.add(tunnel);
     if (tunnel.role === 'expose') exposers.add(tunnel.target, tunnel.session);
     this.#watchExpiry(tunnel, state);
@@ -112,8 +118,36 @@ export class TunnelDoor {
     );
   }
 
+  /** A tunnel's new connection: what was shown with it counts from now on. */
+  #goOn({ session, identity }: Admitted, connection: AcceptedConnection): void {
+    const state = this.#states.get(session);
+    if (state?.tunnel === undefined || state.resumable === undefined) return;
+    const { resumable, log, clock } = this.#ports;
+    resumable.attached(state.resumable);
+    state.connection = connection;
+    state.renewed = identity;
+    state.tunnel.identity = identity;
+    this.#watchExpiry(state.tunnel, state);
+    log.info(
+      {
+        session: session.facts.id,
+        who: principalName(identity.principal),
+        role: state.tunnel.role,
+        peer: connection.facts.peerAddress,
+        awayMs: Math.round(clock.monotonic() - session.detachedAtMs),
+        streams: session.streamCount,
+      },
+      'tunnel resumed',
+    );
+  }
+
   /** Credential, then role: `RefusedHello` carries what the peer may know. */
-  async #admit(connection: AcceptedConnection, hello: Hello, state: TunnelState): Promise<Identity> {
+  async #admit(
+    connection: AcceptedConnection,
+    hello: Hello,
+    resume: Resume | undefined,
+    state: TunnelState,
+  ): Promise<Omit<Admission, 'name'>> {
     const identity = await this.#identify(connection, hello).catch((error: unknown) => {
       connection.failed();
       if (!(error instanceof LockwireError)) this.#logInternal(error);
@@ -124,6 +158,10 @@ export class TunnelDoor {
     if (state.over)
       throw new LockwireError('closed', 'the connection ended before its credential was judged');
     if (hello.role === 'expose') this.#permitExpose(identity, hello.target);
+    const known = resume && this.#ports.resumable.find(resume, hello, identity);
+    // It has its place already.
+    if (known) return { ...identity, resume: { session: known.tunnel.session, secret: known.secret } };
+    this.#ports.resumable.replacedBy(hello);
     state.leave = this.#ports.admissions.enter(principalName(identity.principal));
     return identity;
   }
@@ -166,12 +204,7 @@ export class TunnelDoor {
     });
   }
 
-  #sessionPorts(
-    connection: AcceptedConnection,
-    hello: Hello,
-    identity: Identity,
-    state: TunnelState,
-  ): SessionPorts {
+  #sessionPorts(hello: Hello, identity: Identity, state: TunnelState): SessionPorts {
     const { clock, limits, pool } = this.#ports;
     return {
       clock,
@@ -179,13 +212,14 @@ export class TunnelDoor {
       pool,
       onOpen: (stream, request) => {
         const current = state.tunnel?.identity ?? state.renewed ?? identity;
-        void this.#open({ ...connection.facts, ...current }, stream, request, state);
+        void this.#open({ ...state.connection.facts, ...current }, stream, request, state);
       },
       onNotice() {},
       onGoAway() {},
-      onRenew: token => this.#renew(connection, hello, identity, token, state),
+      onRenew: token => this.#renew(hello, identity, token, state),
       onRenewed() {},
-      onClosed: reason => this.#ended(connection, hello, reason, state),
+      onDetached: reason => this.#detached(reason, state),
+      onClosed: reason => this.#ended(hello, reason, state),
     };
   }
 
@@ -207,13 +241,12 @@ export class TunnelDoor {
 
   /** The same issuer and subject, or the session ends. */
   async #renew(
-    connection: AcceptedConnection,
     hello: Hello,
     first: Identity,
     token: string,
     state: TunnelState,
   ): Promise<{ expiresAt: number }> {
-    const renewed = await this.#identify(connection, { ...hello, token });
+    const renewed = await this.#identify(state.connection, { ...hello, token });
     if (principalName(renewed.principal) !== principalName(first.principal)) {
       throw new LockwireError('unauthenticated', 'the new token is not of the same issuer and subject');
     }
@@ -232,12 +265,32 @@ export class TunnelDoor {
     state.expiry.watch(tunnel.identity.credential.expiresAtMs);
   }
 
-  #ended(connection: AcceptedConnection, hello: Hello, reason: CloseReason, state: TunnelState): void {
+  #detached(reason: CloseReason, state: TunnelState): void {
+    const { tunnel, resumable } = state;
+    if (tunnel === undefined || resumable === undefined) return;
+    const { session } = tunnel;
+    this.#ports.log.info(
+      {
+        session: session.facts.id,
+        who: principalName(tunnel.identity.principal),
+        role: tunnel.role,
+        streams: session.streamCount,
+        patienceMs: session.facts.patienceMs,
+        detail: reason.text,
+      },
+      'connection lost; waiting for another',
+    );
+    this.#ports.resumable.detached(resumable);
+  }
+
+  #ended(hello: Hello, reason: CloseReason, state: TunnelState): void {
     state.expiry?.cancel();
     state.leave();
     const { tunnel } = state;
     if (tunnel === undefined) return;
-    const { live, exposers, log, clock } = this.#ports;
+    const { live, exposers, log, clock, resumable } = this.#ports;
+    this.#states.delete(tunnel.session);
+    if (state.resumable) resumable.remove(state.resumable);
     if (hello.role === 'expose') exposers.remove(hello.target, tunnel.session);
     live.endTunnel(tunnel);
     log.info(
@@ -246,7 +299,7 @@ export class TunnelDoor {
         who: principalName(tunnel.identity.principal),
         role: hello.role,
         ...(hello.target ? { target: hello.target } : {}),
-        listener: connection.facts.listener,
+        listener: state.connection.facts.listener,
         durationMs: clock.now() - tunnel.startedAtMs,
         reason: reason.code,
         ...(reason.text ? { detail: reason.text } : {}),
@@ -262,6 +315,8 @@ export class TunnelDoor {
 
 /** What changes while a tunnel lives. */
 interface TunnelState {
+  /** The one that it goes over now, or went over last. */
+  connection: AcceptedConnection;
   tunnel: LiveTunnel | undefined;
   expiry: Expiry | undefined;
   /** Frees its place among the sessions. */
@@ -269,4 +324,5 @@ interface TunnelState {
   /** The handshake came to nothing. */
   over: boolean;
   renewed?: Identity;
+  resumable?: Resumable;
 }

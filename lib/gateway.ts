@@ -10,6 +10,7 @@ import { Admissions } from './gateway-admissions.ts';
 import { Joiner } from './gateway-joiner.ts';
 import { LiveSessions } from './gateway-live.ts';
 import { identityOptions, listenerOptions, makeTarget, policyOptions } from './gateway-options.ts';
+import { ResumableTunnels } from './gateway-resume.ts';
 import { TcpDoor } from './gateway-tcp.ts';
 import { TunnelDoor } from './gateway-tunnels.ts';
 import { type Admin, startAdmin } from './observe/admin-server.ts';
@@ -47,6 +48,12 @@ export async function startGateway(
   try {
     const live = new LiveSessions(metrics);
     const exposers = new Exposers();
+    const resumable = new ResumableTunnels(clock);
+    metrics.gauge(
+      'lockwire_tunnels_detached',
+      'Tunnels that wait for another connection.',
+      () => resumable.detachedCount,
+    );
     const targets = new Map(config.targets.map(target => [target.name, makeTarget(target, clock)]));
     const authenticator = createAuthenticator(identityOptions(config), { clock, log, metrics });
     const authorizer = await createAuthorizer(policyOptions(config), { clock, log, metrics });
@@ -70,6 +77,7 @@ export async function startGateway(
       exposable: name => targets.get(name)?.upstream.kind === 'tunnel',
       joiner,
       live,
+      resumable,
     });
     const tcpDoor = new TcpDoor({ clock, log, metrics, authenticator, joiner });
     const listeners = config.listeners.map(

@@ -2,12 +2,12 @@ import type { LoadedClientConfig } from './config/client.ts';
 import { version } from './core/build.ts';
 import type { Clock } from './core/clock.ts';
 import { LockwireError } from './core/errors.ts';
-import type { Log } from './core/ports.ts';
+import type { DialledConnection, Log } from './core/ports.ts';
 import type { CloseReason } from './core/session.ts';
 import { type HeldKey, holdFreeInstanceKey } from './store/instance-key.ts';
 import { TlsDialer } from './transport/tls-client.ts';
 import { defaultRedial, TunnelClient, type TunnelClientPorts } from './tunnel/client.ts';
-import { type Dialled, TunnelRefused } from './tunnel/handshake-dial.ts';
+import { type Fresh, TunnelRefused } from './tunnel/handshake-dial.ts';
 import { defaultTunnelLimits } from './tunnel/options.ts';
 import { WindowPool } from './tunnel/window-pool.ts';
 
@@ -28,7 +28,7 @@ export interface TunnelSide {
    * Dials until there is a session: a gateway that is not there yet is waited for, since machines start in any order.
    * Rejects where dialling again would not help: a refusal, a certificate that is not trusted.
    */
-  firstSession(): Promise<Dialled>;
+  firstSession(): Promise<Fresh>;
 }
 
 export function makeTunnelSide(
@@ -51,7 +51,7 @@ export function makeTunnelSide(
   const key = holdFreeInstanceKey(config.instanceKeyFile);
   let lastFailure = '';
   let up = false;
-  const first = Promise.withResolvers<Dialled>();
+  const first = Promise.withResolvers<Fresh>();
   const client = new TunnelClient(
     {
       role,
@@ -65,7 +65,7 @@ export function makeTunnelSide(
       log,
       limits: defaultTunnelLimits,
       pool: new WindowPool(),
-      dial: () => dialer.dial(),
+      dial: () => dialGateway(dialer),
       token: async () => (token ? await token.read() : ''),
       onOpen,
       onNotice: notice => tell(notice.text),
@@ -75,6 +75,10 @@ export function makeTunnelSide(
         up = true;
         first.resolve(dialled);
         log.info({ session: welcome.session, gateway: welcome.instance, as: welcome.principal }, 'tunnel up');
+      },
+      onResumed: awayMs => {
+        lastFailure = '';
+        log.info({ awayMs: Math.round(awayMs) }, 'tunnel resumed');
       },
       onDown: error => {
         if (!up && isFinal(error)) return first.reject(error);
@@ -95,6 +99,15 @@ export function makeTunnelSide(
       return first.promise;
     },
   };
+}
+
+/** A server that speaks no `lockwire/1` is no gateway, whatever its certificate says. */
+async function dialGateway(dialer: TlsDialer): Promise<DialledConnection> {
+  const connection = await dialer.dial();
+  if (connection.facts.alpn === 'lockwire/1') return connection;
+  connection.carrier.start({ data() {}, end() {}, closed() {} });
+  connection.carrier.destroy();
+  throw new LockwireError('tls', 'this is no Lockwire gateway: the server did not choose lockwire/1 (ALPN)');
 }
 
 /** Refusals that pass by themselves, as other sessions end or the gateway has started. */

@@ -1,9 +1,9 @@
 import type { Timer } from '../core/clock.ts';
-import { LockwireError, messageOf } from '../core/errors.ts';
+import { codeOf, LockwireError, messageOf } from '../core/errors.ts';
 import type { DialledConnection, InstanceKey, Log } from '../core/ports.ts';
 import type { CloseReason } from '../core/session.ts';
 import type { Role } from '../wire/tunnel/frames.ts';
-import { type Dialled, dialTunnel } from './handshake-dial.ts';
+import { type Dialled, dialTunnel, type Fresh, TunnelRefused } from './handshake-dial.ts';
 import type { SessionPorts, TunnelSession } from './session.ts';
 
 export interface TunnelClientOptions {
@@ -17,12 +17,15 @@ export interface TunnelClientOptions {
   readonly maxRedialMs: number;
   /** Calls of `session` that may wait at once. */
   readonly maxWaiting: number;
+  /** A gateway whose port refuses connections for so long is gone: a session is kept in a process. */
+  readonly refusedForMs: number;
 }
 
-export const defaultRedial: Pick<TunnelClientOptions, 'firstRedialMs' | 'maxRedialMs' | 'maxWaiting'> = {
+export const defaultRedial: Omit<TunnelClientOptions, 'role' | 'target' | 'instanceKey' | 'software'> = {
   firstRedialMs: 100,
   maxRedialMs: 5_000,
   maxWaiting: 64,
+  refusedForMs: 4_000,
 };
 
 /** Between two renewals while a little is left; and where the clocks differ so that nothing seems to be left. */
@@ -30,21 +33,32 @@ const leastRenewalMs = 250;
 const overdueRenewalMs = 2_000;
 
 export interface TunnelClientPorts
-  extends Omit<SessionPorts, 'onClosed' | 'onGoAway' | 'onRenew' | 'onRenewed'> {
+  extends Omit<SessionPorts, 'onClosed' | 'onGoAway' | 'onRenew' | 'onRenewed' | 'onDetached'> {
   readonly log: Log;
   dial(): Promise<DialledConnection>;
   /** The current token; '' where the TLS client certificate is the credential. */
   token(): Promise<string>;
-  onUp(dialled: Dialled): void;
+  onUp(dialled: Fresh): void;
+  /** The connection was lost and another took its place; the streams noticed nothing. */
+  onResumed(awayMs: number): void;
   /** The session is gone, or dialling failed; another try follows. */
   onDown(error: LockwireError): void;
 }
+
+/** Refusals that no other try of the same session would change. */
+const ending: ReadonlySet<string> = new Set(['denied', 'unauthenticated', 'revoked', 'expired', 'protocol']);
 
 /** Keeps one tunnel session to a gateway: dials, and dials again when it is lost or the gateway drains. */
 export class TunnelClient {
   readonly #options: TunnelClientOptions;
   readonly #ports: TunnelClientPorts;
   #session: TunnelSession | undefined;
+  /** Of the session: what proves that we may resume it. */
+  #secret: Uint8Array = new Uint8Array();
+  #attempt = 0;
+  #dialling = false;
+  /** Monotonic: since when the gateway's port refuses connections. */
+  #refusedSinceMs: number | undefined;
   /** Sessions whose gateway drains: their streams run on. */
   readonly #draining = new Set<TunnelSession>();
   readonly #waiting = new Set<(session: TunnelSession | undefined) => void>();
@@ -58,12 +72,7 @@ export class TunnelClient {
     this.#ports = ports;
   }
 
-  /** Dials once: so that a refusal at start can be told and ends the program. Later losses are redialled. */
-  async start(): Promise<Dialled> {
-    return await this.#dial();
-  }
-
-  /** Keeps trying from the start. */
+  /** Dials until there is a session, and again whenever it is lost. */
   startPatiently(): void {
     void this.#dialAgain();
   }
@@ -107,10 +116,12 @@ export class TunnelClient {
     return count;
   }
 
-  async #dial(): Promise<Dialled> {
+  async #dial(): Promise<void> {
     const { role, target, instanceKey, software } = this.#options;
     const token = await this.#ports.token();
     const connection = await this.#ports.dial();
+    const lost = this.#session?.resumable && !this.#session.attached ? this.#session : undefined;
+    if (lost) this.#attempt += 1;
     let own: TunnelSession | undefined;
     const dialled = await dialTunnel(
       connection.carrier,
@@ -122,6 +133,7 @@ export class TunnelClient {
         exporter: connection.exporter(),
         certificateIssuer: connection.facts.peerIssuer ?? 'an unknown issuer',
         software,
+        ...(lost ? { resume: { session: lost, secret: this.#secret, attempt: this.#attempt } } : {}),
       },
       {
         ...this.#ports,
@@ -130,18 +142,32 @@ export class TunnelClient {
         onRenewed: expiresAt => {
           if (own) this.#renewLater(own, expiresAt);
         },
+        onDetached: reason => this.#detached(own, reason),
         onClosed: reason => this.#lost(own, reason),
       },
     );
+    this.#refusedSinceMs = undefined;
+    if (dialled.resumed) return this.#resumed(dialled);
     own = dialled.session;
+    // Before the new one counts: the gateway knows the old one no more.
+    lost?.close({ code: 'session-lost', text: 'the gateway was restarted and knows the session no more' });
     if (own.state !== 'open') throw new LockwireError('unavailable', 'the gateway ended the session at once');
     if (this.#stopped) own.close({ code: 'shutdown', text: 'stopping' });
     else this.#up(dialled);
-    return dialled;
   }
 
-  #up(dialled: Dialled): void {
+  #resumed({ session, expiresAt }: Extract<Dialled, { resumed: true }>): void {
+    const awayMs = this.#ports.clock.monotonic() - session.detachedAtMs;
+    this.#failures = 0;
+    this.#upAtMs = this.#ports.clock.monotonic();
+    this.#renewLater(session, expiresAt);
+    this.#ports.onResumed(awayMs);
+  }
+
+  #up(dialled: Fresh): void {
     this.#session = dialled.session;
+    this.#secret = dialled.welcome.sessionSecret;
+    this.#attempt = 0;
     this.#upAtMs = this.#ports.clock.monotonic();
     this.#renewLater(dialled.session, dialled.welcome.expiresAt);
     this.#ports.onUp(dialled);
@@ -180,6 +206,20 @@ export class TunnelClient {
     this.#redialAfterUp();
   }
 
+  /** Another connection may take over; the streams go on meanwhile. */
+  #detached(session: TunnelSession | undefined, reason: CloseReason): void {
+    if (session === undefined) return;
+    if (session !== this.#session || this.#stopped) {
+      return session.close({ code: 'session-lost', text: `tunnel lost: ${reason.text}` });
+    }
+    this.#ports.log.info(
+      { session: session.facts.id, detail: reason.text },
+      'connection lost; dialling again',
+    );
+    this.#failures = 0;
+    void this.#dialAgain();
+  }
+
   #lost(session: TunnelSession | undefined, reason: CloseReason): void {
     if (session === undefined || this.#draining.delete(session)) return;
     if (session !== this.#session || this.#stopped) return;
@@ -197,7 +237,9 @@ export class TunnelClient {
   }
 
   async #dialAgain(): Promise<void> {
-    if (this.#stopped) return;
+    if (this.#stopped || this.#dialling) return;
+    this.#dialling = true;
+    this.#redial?.cancel();
     try {
       await this.#dial();
     } catch (error) {
@@ -205,15 +247,37 @@ export class TunnelClient {
       const failure =
         error instanceof LockwireError ? error : new LockwireError('unavailable', messageOf(error));
       this.#ports.onDown(failure);
+      this.#giveUpOn(failure);
       this.#redialLater();
+    } finally {
+      this.#dialling = false;
+    }
+  }
+
+  /** A detached session ends before its patience where it is sure that nothing will take it up. */
+  #giveUpOn(failure: LockwireError): void {
+    const nowMs = this.#ports.clock.monotonic();
+    const refused = failure.code === 'unavailable' && codeOf(failure.cause) === 'ECONNREFUSED';
+    this.#refusedSinceMs = refused ? (this.#refusedSinceMs ?? nowMs) : undefined;
+    const session = this.#session;
+    if (session === undefined || session.attached) return;
+    if (failure instanceof TunnelRefused && ending.has(failure.reason.code)) session.close(failure.reason);
+    else if (
+      this.#refusedSinceMs !== undefined &&
+      nowMs - this.#refusedSinceMs >= this.#options.refusedForMs
+    ) {
+      session.close({ code: 'session-lost', text: `the gateway is gone: ${failure.message}` });
     }
   }
 
   /** Doubling, with up to half of it left to chance, so that a thousand clients don't come back at once. */
   #redialLater(): void {
     const { firstRedialMs, maxRedialMs } = this.#options;
-    const delayMs = Math.min(maxRedialMs, firstRedialMs * 2 ** Math.min(this.#failures, 16));
+    // While streams wait for the verdict on a gateway that refuses, it is asked more often.
+    const most = this.#refusedSinceMs === undefined || this.#session === undefined ? maxRedialMs : 1_000;
+    const delayMs = Math.min(most, firstRedialMs * 2 ** Math.min(this.#failures, 16));
     this.#failures += 1;
+    this.#redial?.cancel();
     this.#redial = this.#ports.clock.after(delayMs * (0.5 + Math.random() / 2), () => void this.#dialAgain());
   }
 }

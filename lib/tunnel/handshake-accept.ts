@@ -3,10 +3,18 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { LockwireError } from '../core/errors.ts';
 import type { Carrier, InstanceKey } from '../core/ports.ts';
 import type { CloseCode, CloseReason, Identity } from '../core/session.ts';
-import type { ControlFrame, Hello } from '../wire/tunnel/frames.ts';
+import type { ControlFrame, Hello, Resume } from '../wire/tunnel/frames.ts';
 import { keyBytes, maxTextBytes } from '../wire/tunnel/limits.ts';
 import { Link, type LinkHandler } from './link.ts';
-import { type Bound, challengeMessage, helloMessage, verifyProof, welcomeMessage } from './proof.ts';
+import {
+  type Bound,
+  challengeMessage,
+  helloMessage,
+  resumeProof,
+  sameProof,
+  verifyProof,
+  welcomeMessage,
+} from './proof.ts';
 import { type SessionPorts, TunnelSession } from './session.ts';
 import { fitText, verdictOf } from './verdict.ts';
 
@@ -21,8 +29,17 @@ export interface AcceptHandshake {
   readonly exporter: Uint8Array;
 }
 
-/** Whether the bearer of a Hello, whose connection is proven, gets a session; a refusal is thrown as a RefusedHello. */
-export type Admit = (hello: Hello) => Promise<Identity & { readonly name: string }>;
+/**
+ * Whether the bearer of a Hello, whose connection is proven, gets a session; a refusal is thrown as a RefusedHello.
+ * Where the Hello came with a Resume, `resume` may be the session that goes on.
+ */
+export type Admit = (hello: Hello, resume: Resume | undefined) => Promise<Admission>;
+
+export interface Admission extends Identity {
+  readonly name: string;
+  /** The session that the Resume speaks of, and its secret; absent where it is not known, or not this bearer's. */
+  readonly resume?: { readonly session: TunnelSession; readonly secret: Uint8Array };
+}
 
 /** A refusal that the peer is told. */
 export class RefusedHello extends LockwireError {
@@ -38,6 +55,10 @@ export interface Admitted {
   readonly session: TunnelSession;
   readonly hello: Hello;
   readonly identity: Identity;
+  /** The session was there before and goes on. */
+  readonly resumed: boolean;
+  /** Of a fresh session: the key of the proofs of Resume. */
+  readonly secret: Uint8Array;
 }
 
 /**
@@ -57,7 +78,7 @@ export function acceptTunnel(
   });
 }
 
-/** `hello` is awaited → `admission` is → over, with a session or an error. */
+/** `hello` is awaited, with a Resume before it or not → `admission` is → over, with a session or an error. */
 type State = { readonly awaiting: 'hello' | 'admission' | 'nothing' };
 
 class Accepting implements LinkHandler {
@@ -71,6 +92,7 @@ class Accepting implements LinkHandler {
   readonly #deadline: Timer;
   #sentMs = 0;
   #link: Link | undefined;
+  #resume: Resume | undefined;
   #state: State = { awaiting: 'hello' };
 
   constructor(
@@ -106,6 +128,10 @@ class Accepting implements LinkHandler {
 
   frame(_stream: number, frame: ControlFrame): void {
     if (this.#state.awaiting === 'hello' && frame.type === 'hello') return this.#hello(frame);
+    if (this.#state.awaiting === 'hello' && frame.type === 'resume' && this.#resume === undefined) {
+      this.#resume = frame;
+      return;
+    }
     this.#refuse('protocol', `${frame.type} while ${this.#state.awaiting} was awaited`);
   }
 
@@ -144,40 +170,78 @@ class Accepting implements LinkHandler {
       return this.#refuse('protocol', `role ${hello.role} with target '${hello.target}'`);
     }
     this.#state = { awaiting: 'admission' };
-    this.#admit(hello)
-      .then(identity => this.#welcome(hello, identity, bound, roundTripMs))
+    this.#admit(hello, this.#resume)
+      .then(admission => this.#admitted(hello, admission, bound, roundTripMs))
       .catch((error: unknown) => this.#refuseWith(error));
   }
 
-  #welcome(
-    hello: Hello,
-    identity: Identity & { readonly name: string },
-    bound: Bound,
-    roundTripMs: number,
-  ): void {
+  #admitted(hello: Hello, admission: Admission, bound: Bound, roundTripMs: number): void {
     const link = this.#link;
     if (link === undefined || this.#state.awaiting !== 'admission') return;
+    const resume = this.#resume;
+    if (resume === undefined) return this.#welcome(link, hello, admission, bound, roundTripMs);
+    const known = admission.resume;
+    if (known === undefined || !known.session.resumable) {
+      link.send(0, { type: 'resumed', outcome: 'unknown', received: 0, expiresAt: 0 });
+      return this.#welcome(link, hello, admission, bound, roundTripMs);
+    }
+    this.#goOn(link, hello, admission, known, resume);
+  }
+
+  /** The session's own bearer, by its secret and over this very connection, and not an old try sent again. */
+  #goOn(
+    link: Link,
+    hello: Hello,
+    identity: Identity,
+    { session, secret }: { session: TunnelSession; secret: Uint8Array },
+    resume: Resume,
+  ): void {
+    if (!sameProof(resumeProof(secret, this.#options.exporter, resume), resume.proof)) {
+      return this.#refuse('denied', 'resume with a proof that does not fit');
+    }
+    if (!session.nextAttempt(resume.attempt)) {
+      return this.#refuse('denied', `resume with attempt ${resume.attempt}, which is no new one`);
+    }
+    this.#over();
+    const { expiresAtMs } = identity.credential;
+    const answer = (received: number): void =>
+      link.send(0, { type: 'resumed', outcome: 'resumed', received, expiresAt: expiresAtMs });
+    if (session.resume(link, resume.received, answer)) {
+      this.#resolve({ session, hello, identity, resumed: true, secret });
+      return;
+    }
+    const text = 'resume at an impossible offset';
+    link.farewell(
+      { type: 'goAway', code: 'protocol', text, decision: '', lastStream: 0 },
+      { code: 'protocol', text },
+    );
+    this.#reject(new LockwireError('protocol', text));
+  }
+
+  #welcome(link: Link, hello: Hello, identity: Admission, bound: Bound, roundTripMs: number): void {
     const { session: id, gatewayKey, instance, instances } = this.#options;
     const ports = this.#sessionPorts(hello, identity);
+    const { patienceMs } = ports.limits;
+    const secret = randomBytes(keyBytes);
     link.send(0, {
       type: 'welcome',
       signature: gatewayKey.sign(welcomeMessage(bound)),
       session: id,
-      sessionSecret: randomBytes(keyBytes),
+      sessionSecret: secret,
       instance,
       instances,
       earlyWindow: ports.limits.earlyWindowBytes,
       expiresAt: identity.credential.expiresAtMs,
-      patience: 0,
+      patience: patienceMs,
       principal: fitText(identity.name, maxTextBytes),
     });
     this.#over();
     const session = new TunnelSession(
-      { id, side: 'gateway', role: hello.role, peerEarlyWindow: hello.earlyWindow, roundTripMs },
+      { id, side: 'gateway', role: hello.role, peerEarlyWindow: hello.earlyWindow, roundTripMs, patienceMs },
       link,
       ports,
     );
-    this.#resolve({ session, hello, identity });
+    this.#resolve({ session, hello, identity, resumed: false, secret });
   }
 
   #refuseWith(error: unknown): void {

@@ -5,10 +5,17 @@ import { LockwireError } from '../core/errors.ts';
 import { maxTokenBytes } from '../core/limits.ts';
 import type { Carrier, InstanceKey } from '../core/ports.ts';
 import type { CloseReason } from '../core/session.ts';
-import type { Challenge, ControlFrame, Role, Welcome } from '../wire/tunnel/frames.ts';
+import type { Challenge, ControlFrame, Resumed, Role, Welcome } from '../wire/tunnel/frames.ts';
 import { keyBytes } from '../wire/tunnel/limits.ts';
 import { Link, type LinkHandler } from './link.ts';
-import { type Bound, challengeMessage, helloMessage, verifyProof, welcomeMessage } from './proof.ts';
+import {
+  type Bound,
+  challengeMessage,
+  helloMessage,
+  resumeProof,
+  verifyProof,
+  welcomeMessage,
+} from './proof.ts';
 import { type SessionPorts, TunnelSession } from './session.ts';
 import { reasonOf } from './verdict.ts';
 
@@ -26,14 +33,30 @@ export interface DialHandshake {
   /** The gateway's key where it is pinned. */
   readonly gatewayKey?: Uint8Array;
   readonly software: string;
+  /** The session that should go on over this connection. */
+  readonly resume?: Resumption;
 }
 
-export interface Dialled {
+export interface Resumption {
+  readonly session: TunnelSession;
+  /** From Welcome. */
+  readonly secret: Uint8Array;
+  /** Rises with every try. */
+  readonly attempt: number;
+}
+
+export interface Fresh {
+  readonly resumed: false;
   readonly session: TunnelSession;
   readonly welcome: Welcome;
   /** Raw Ed25519 key that the gateway proved. */
   readonly gatewayKey: Uint8Array;
 }
+
+/** A fresh session; or the one that was to be resumed, going on. */
+export type Dialled =
+  | Fresh
+  | { readonly resumed: true; readonly session: TunnelSession; readonly expiresAt: number };
 
 /** A gateway's refusal, with its decision. */
 export class TunnelRefused extends LockwireError {
@@ -62,11 +85,11 @@ export function dialTunnel(carrier: Carrier, hello: DialHandshake, ports: Sessio
   });
 }
 
-/** awaiting `challenge` → awaiting `welcome` → over, with a session or an error. */
+/** awaiting `challenge` → awaiting `resumed` where there is a session to resume → awaiting `welcome` → over. */
 type State =
   | { readonly awaiting: 'challenge' }
   | {
-      readonly awaiting: 'welcome';
+      readonly awaiting: 'welcome' | 'resumed';
       readonly bound: Bound;
       readonly gatewayKey: Uint8Array;
       readonly sentMs: number;
@@ -112,6 +135,7 @@ class Dialling implements LinkHandler {
     if (frame.type === 'goAway') return this.#fail(new TunnelRefused(reasonOf(frame)));
     const state = this.#state;
     if (state.awaiting === 'challenge' && frame.type === 'challenge') return this.#challenged(frame);
+    if (state.awaiting === 'resumed' && frame.type === 'resumed') return this.#resumed(state, frame);
     if (state.awaiting === 'welcome' && frame.type === 'welcome') return this.#welcomed(state, frame);
     this.#fail(new LockwireError('protocol', `${frame.type} while ${state.awaiting} was awaited`));
   }
@@ -133,7 +157,7 @@ class Dialling implements LinkHandler {
   }
 
   #challenged({ nonce, gatewayKey, signature }: Challenge): void {
-    const { exporter, role, target, token, instanceKey, software } = this.#hello;
+    const { exporter, role, target, token, instanceKey, software, resume } = this.#hello;
     const pinned = this.#hello.gatewayKey;
     if (pinned && !Buffer.from(pinned).equals(gatewayKey)) {
       return this.#intercepted('its key is not the one that was pinned');
@@ -143,7 +167,9 @@ class Dialling implements LinkHandler {
     }
     const clientNonce = randomBytes(keyBytes);
     const bound: Bound = { exporter, role, gatewayNonce: nonce, clientNonce };
-    this.#state = { awaiting: 'welcome', bound, gatewayKey, sentMs: this.#clock.monotonic() };
+    const awaiting = resume ? 'resumed' : 'welcome';
+    this.#state = { awaiting, bound, gatewayKey, sentMs: this.#clock.monotonic() };
+    if (resume) this.#sendResume(resume, exporter);
     this.#link?.send(0, {
       type: 'hello',
       nonce: clientNonce,
@@ -157,7 +183,7 @@ class Dialling implements LinkHandler {
     });
   }
 
-  #welcomed(state: Extract<State, { awaiting: 'welcome' }>, welcome: Welcome): void {
+  #welcomed(state: Extract<State, { awaiting: 'welcome' | 'resumed' }>, welcome: Welcome): void {
     if (!verifyProof(state.gatewayKey, welcomeMessage(state.bound), welcome.signature)) {
       return this.#intercepted('its Welcome is not signed by the key of its Challenge');
     }
@@ -172,11 +198,38 @@ class Dialling implements LinkHandler {
         role: this.#hello.role,
         peerEarlyWindow: welcome.earlyWindow,
         roundTripMs: this.#clock.monotonic() - state.sentMs,
+        patienceMs: Math.min(this.#ports.limits.patienceMs, welcome.patience),
       },
       link,
       this.#ports,
     );
-    this.#resolve({ session, welcome, gatewayKey: state.gatewayKey });
+    this.#resolve({ resumed: false, session, welcome, gatewayKey: state.gatewayKey });
+  }
+
+  #sendResume({ session, secret, attempt }: Resumption, exporter: Uint8Array): void {
+    const claim = { session: session.facts.id, attempt, received: session.offsets.received };
+    this.#link?.send(0, { type: 'resume', ...claim, proof: resumeProof(secret, exporter, claim) });
+  }
+
+  #resumed(state: Extract<State, { awaiting: 'welcome' | 'resumed' }>, frame: Resumed): void {
+    const { resume } = this.#hello;
+    const link = this.#link;
+    if (link === undefined || resume === undefined) return;
+    // The peer knows the session no more: its Welcome follows, for a fresh one.
+    if (frame.outcome === 'unknown') {
+      this.#state = { ...state, awaiting: 'welcome' };
+      return;
+    }
+    const { session } = resume;
+    if (!session.resumable) return this.#fail(new LockwireError('closed', 'the session ended meanwhile'));
+    this.#over();
+    // In the same turn: the next frame of this very chunk is the session's.
+    if (session.resume(link, frame.received)) {
+      this.#resolve({ resumed: true, session, expiresAt: frame.expiresAt });
+      return;
+    }
+    link.destroy({ code: 'protocol', text: 'resumed at an impossible offset' });
+    this.#reject(new LockwireError('protocol', 'the gateway resumed at an impossible offset'));
   }
 
   #intercepted(why: string): void {

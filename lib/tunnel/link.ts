@@ -1,9 +1,9 @@
 import { AdaptiveWriter } from '../core/adaptive-writer.ts';
 import type { Clock, Timer } from '../core/clock.ts';
-import { LockwireError, messageOf } from '../core/errors.ts';
+import { codeOf, LockwireError, messageOf } from '../core/errors.ts';
 import type { Carrier } from '../core/ports.ts';
 import type { CloseReason } from '../core/session.ts';
-import { FrameDecoder } from '../wire/tunnel/decode.ts';
+import { FrameDecoder, type ReadPosition } from '../wire/tunnel/decode.ts';
 import type { ControlFrame } from '../wire/tunnel/frames.ts';
 import type { TunnelLimits } from './options.ts';
 import { Outbox } from './outbox.ts';
@@ -20,9 +20,21 @@ export interface LinkHandler {
   closed(reason: CloseReason): void;
 }
 
+/** What the system says of a peer that it hears nothing of; all other errors are the peer's, or a box's, own doing. */
+const silence: ReadonlySet<string> = new Set(['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN']);
+
+/** `timeout` where the peer went silent, `io` where the connection was closed or reset. */
+function lossOf(error: Error | undefined): CloseReason {
+  const code = silence.has(codeOf(error)) ? 'timeout' : 'io';
+  return { code, text: error?.message ?? 'the connection closed' };
+}
+
+const silent: LinkHandler = { frame() {}, data() {}, read() {}, malformed() {}, closed() {} };
+
 /** Frames over one carrier: decoder, outbox and adaptive writer joined. Knows nothing of what the frames mean. */
 export class Link {
-  readonly outbox: Outbox;
+  /** Its own until a session that goes on brings another. */
+  outbox: Outbox;
   readonly #carrier: Carrier;
   readonly #writer: AdaptiveWriter;
   readonly #clock: Clock;
@@ -59,13 +71,31 @@ export class Link {
     this.#carrier.start({
       data: chunk => this.#read(chunk),
       end: () => this.destroy({ code: 'io', text: 'the peer closed the connection' }),
-      closed: error => this.#close({ code: 'io', text: error?.message ?? 'the connection closed' }),
+      closed: error => this.#close(lossOf(error)),
     });
   }
 
   /** Whose frames they are from here on. */
   attach(handler: LinkHandler): void {
     this.#handler = handler;
+  }
+
+  /** Takes over a session from an earlier connection: its outbox, and where its reading stopped. */
+  adopt(outbox: Outbox, position: ReadPosition): void {
+    this.outbox = outbox;
+    this.#decoder.resumeFrom(position);
+    this.#writer.wake();
+  }
+
+  /** Where reading stopped, for the next connection. */
+  get position(): ReadPosition {
+    return this.#decoder.position;
+  }
+
+  /** Ends without telling its handler: another connection has taken its place. */
+  abandon(): void {
+    this.#handler = silent;
+    this.destroy({ code: 'replaced', text: 'the session goes on over another connection' });
   }
 
   send(stream: number, frame: ControlFrame): void {

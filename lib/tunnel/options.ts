@@ -47,6 +47,13 @@ export interface TunnelLimits {
   readonly renewalsBurst: number;
   /** Streams that we reset and whose late frames are let pass. */
   readonly maxRememberedResets: number;
+  /** How long a session waits for another connection; 0 ends it with its connection. */
+  readonly patienceMs: number;
+  /**
+   * The same at the gateway where the connection was closed or reset rather than silent: so does the system of a process
+   * that was killed, and a client that lives dials again at once.
+   */
+  readonly closedPatienceMs: number;
   /** How often the session looks at its clocks. */
   readonly tickMs: number;
   /** How long an ended session waits for its last frame to be written. */
@@ -81,6 +88,8 @@ export const defaultTunnelLimits: TunnelLimits = {
   renewalsPerSecond: 0.5,
   renewalsBurst: 10,
   maxRememberedResets: 1_024,
+  patienceMs: 60_000,
+  closedPatienceMs: 4_500,
   tickMs: 5_000,
   lingerMs: 2_000,
 };

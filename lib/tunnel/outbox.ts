@@ -6,6 +6,7 @@ import { maxDataBytes } from '../wire/tunnel/limits.ts';
 import { messageByType } from '../wire/tunnel/messages.ts';
 import { FrameBatch } from './frame-batch.ts';
 import type { TunnelLimits } from './options.ts';
+import { SentBytes } from './sent-bytes.ts';
 
 /** A stream as the outbox sees it. */
 export interface Sender {
@@ -35,15 +36,19 @@ type OutboxLimits = Pick<
 export class Outbox implements WriteSource {
   readonly #limits: OutboxLimits;
   readonly #batch = new FrameBatch();
+  /** Frames of the connection, not of the session: they are lost with it. */
+  #unsequenced: Uint8Array[] = [];
   #control: Uint8Array[] = [];
   #controlBytes = 0;
-  /** Of these, what will count as sent. */
-  #controlSequenced = 0;
   /** In the order of their turn. */
   readonly #ready = new Set<Sender>();
   #inFlight: { readonly sender: Sender; readonly bytes: number; readonly ended: boolean }[] = [];
   #sentBytes = 0;
   #ackedBytes = 0;
+  /** What was sent and not acknowledged, from offset `#ackedBytes` on. */
+  readonly #unacked = new SentBytes();
+  /** The connection is a new one: what is unacknowledged goes out again before anything new. */
+  #resending = false;
   /** The latest of each wins, so neither can pile up. */
   #ack: number | undefined;
   #pong: number | undefined;
@@ -64,15 +69,42 @@ export class Outbox implements WriteSource {
   /** True where the peer takes nothing: more than this would be an unbounded queue. */
   get overflowing(): boolean {
     const { maxControlQueueBytes, maxUnackedBytes, maxUnackedControlBytes } = this.#limits;
-    const unacked = this.#sentBytes + this.#controlSequenced - this.#ackedBytes;
+    const unacked = this.#sentBytes + this.#controlBytes - this.#ackedBytes;
     return this.#controlBytes > maxControlQueueBytes || unacked > maxUnackedBytes + maxUnackedControlBytes;
   }
 
   control(stream: number, frame: ControlFrame): void {
     const encoded = encodeFrame(stream, frame);
+    if (!messageByType(frame.type).sequenced) {
+      this.#unsequenced.push(encoded);
+      return;
+    }
     this.#control.push(encoded);
     this.#controlBytes += encoded.byteLength;
-    if (messageByType(frame.type).sequenced) this.#controlSequenced += encoded.byteLength;
+  }
+
+  /** Bytes that are kept for this session while nothing is written. */
+  get heldBytes(): number {
+    return this.#sentBytes - this.#ackedBytes + this.#controlBytes;
+  }
+
+  /** The connection is gone: what was in flight is kept by `#unacked`, so its senders may go on. */
+  detached(): void {
+    this.#unsequenced = [];
+    this.#ack = undefined;
+    this.#pong = undefined;
+    this.written();
+  }
+
+  /**
+   * Goes on over a new connection, from what the peer says that it received; frames that wait in the connection's own
+   * outbox go first. False where the peer cannot have received that.
+   */
+  resume(received: number, connection: Outbox): boolean {
+    if (!this.acknowledged(received)) return false;
+    this.#unsequenced = connection.#unsequenced;
+    this.#resending = this.#unacked.byteLength > 0;
+    return true;
   }
 
   ack(received: number): void {
@@ -96,6 +128,7 @@ export class Outbox implements WriteSource {
   /** False where the peer acknowledges what was never sent, or takes an acknowledgement back. */
   acknowledged(received: number): boolean {
     if (received > this.#sentBytes || received < this.#ackedBytes) return false;
+    this.#unacked.drop(received - this.#ackedBytes);
     this.#ackedBytes = received;
     return true;
   }
@@ -106,7 +139,8 @@ export class Outbox implements WriteSource {
   }
 
   pendingBytes(): number {
-    let bytes = this.#controlBytes + (this.#ack === undefined ? 0 : 1) + (this.#pong === undefined ? 0 : 1);
+    let bytes = this.#controlBytes + this.#unsequenced.length + (this.#resending ? 1 : 0);
+    bytes += (this.#ack === undefined ? 0 : 1) + (this.#pong === undefined ? 0 : 1);
     for (const sender of this.#ready) {
       if (bytes >= deferFromBytes) break;
       bytes += sender.sendable() + 1;
@@ -115,9 +149,18 @@ export class Outbox implements WriteSource {
   }
 
   take(maxBytes: number): readonly Uint8Array[] {
+    this.#takeUnsequenced();
+    const unsequenced = this.#batch.take();
+    if (this.#resending) {
+      this.#resending = false;
+      // In one write, however much: only so is its end the end of a frame, where others may follow.
+      return [...unsequenced, ...this.#unacked.chunks()];
+    }
     this.#takeControl();
     while (this.#batch.byteLength < maxBytes && this.#takeData());
-    return this.#batch.take();
+    const sequenced = this.#batch.take();
+    this.#unacked.add(sequenced);
+    return unsequenced.length === 0 ? sequenced : [...unsequenced, ...sequenced];
   }
 
   written(): void {
@@ -126,8 +169,10 @@ export class Outbox implements WriteSource {
     for (const { sender, bytes, ended } of inFlight) sender.sent(bytes, ended);
   }
 
-  /** Ack and Pong are not sequenced: they are made up here, with the value that is true now. */
-  #takeControl(): void {
+  /** Ack and Pong are made up here, with the value that is true now. */
+  #takeUnsequenced(): void {
+    for (const encoded of this.#unsequenced) this.#batch.addFrame(encoded);
+    if (this.#unsequenced.length > 0) this.#unsequenced = [];
     if (this.#ack !== undefined) {
       this.#batch.addFrame(encodeFrame(0, { type: 'ack', received: this.#ack }));
       this.#ack = undefined;
@@ -136,11 +181,14 @@ export class Outbox implements WriteSource {
       this.#batch.addFrame(encodeFrame(0, { type: 'pong', value: this.#pong }));
       this.#pong = undefined;
     }
+  }
+
+  #takeControl(): void {
+    if (this.#controlBytes === 0) return;
     for (const encoded of this.#control) this.#batch.addFrame(encoded);
-    this.#sentBytes += this.#controlSequenced;
+    this.#sentBytes += this.#controlBytes;
     this.#control = [];
     this.#controlBytes = 0;
-    this.#controlSequenced = 0;
   }
 
   /** One data frame, and the End behind the last one. False where nothing may be sent now. */

@@ -1,4 +1,4 @@
-import { createPublicKey, verify } from 'node:crypto';
+import { createHmac, createPublicKey, timingSafeEqual, verify } from 'node:crypto';
 import type { Role } from '../wire/tunnel/frames.ts';
 
 /**
@@ -28,6 +28,29 @@ export interface Bound {
 
 function boundMessage(label: string, { exporter, role, gatewayNonce, clientNonce }: Bound): Uint8Array {
   return Buffer.concat([Buffer.from(label), exporter, Buffer.from(`${role}\0`), gatewayNonce, clientNonce]);
+}
+
+export interface ResumeClaim {
+  readonly session: string;
+  readonly attempt: number;
+  readonly received: number;
+}
+
+/** Proof of a Resume: HMAC-SHA-256 (RFC 2104) under the session's secret, bound to the new connection by its exporter. */
+export function resumeProof(secret: Uint8Array, exporter: Uint8Array, claim: ResumeClaim): Uint8Array {
+  const numbers = Buffer.alloc(16);
+  numbers.writeBigUInt64BE(BigInt(claim.attempt), 0);
+  numbers.writeBigUInt64BE(BigInt(claim.received), 8);
+  return createHmac('sha256', secret)
+    .update('lockwire/1 resume\0')
+    .update(exporter)
+    .update(`${claim.session}\0`)
+    .update(numbers)
+    .digest();
+}
+
+export function sameProof(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && timingSafeEqual(a, b);
 }
 
 // SubjectPublicKeyInfo of an Ed25519 key is this prefix and the 32 raw bytes (RFC 8410 section 4).

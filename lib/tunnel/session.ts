@@ -2,15 +2,22 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { LockwireError, messageOf } from '../core/errors.ts';
 import type { CloseReason } from '../core/session.ts';
 import { TokenBucket } from '../core/token-bucket.ts';
+import type { ReadPosition } from '../wire/tunnel/decode.ts';
 import type { ControlFrame, GoAway, Ingress, Open, Role } from '../wire/tunnel/frames.ts';
 import { maxStreamId } from '../wire/tunnel/limits.ts';
 import { LateFrames } from './late-frames.ts';
 import type { Link, LinkHandler } from './link.ts';
 import { Liveness } from './liveness.ts';
 import type { TunnelLimits } from './options.ts';
+import type { Outbox } from './outbox.ts';
 import { type StreamFrame, type StreamHost, TunnelStream } from './stream.ts';
 import { reasonOf, verdictOf } from './verdict.ts';
 import { type WindowPool, WindowShare } from './window-pool.ts';
+
+/** The connection went, not the session: closed, reset, or silent for too long. */
+function isLoss({ code }: CloseReason): boolean {
+  return code === 'io' || code === 'timeout';
+}
 
 export interface SessionFacts {
   /** As Welcome names it. */
@@ -23,6 +30,8 @@ export interface SessionFacts {
   readonly peerEarlyWindow: number;
   /** First estimate, from the handshake. */
   readonly roundTripMs: number;
+  /** How long it waits for another connection when one is lost; 0 where it ends with its connection. */
+  readonly patienceMs: number;
 }
 
 export interface SessionPorts {
@@ -38,15 +47,19 @@ export interface SessionPorts {
   onRenew(token: string): Promise<{ readonly expiresAt: number }>;
   /** The gateway took the renewed credential. */
   onRenewed(expiresAt: number): void;
+  /** The connection is lost; `resume` brings another, or patience runs out. */
+  onDetached(reason: CloseReason): void;
   /** The last event. */
   onClosed(reason: CloseReason): void;
 }
 
 /**
- * One tunnel session, from Welcome to the end of its connection.
+ * One tunnel session, from Welcome on, over one connection after another.
  *
  *     open ──goAway, sent or received──▶ draining ──last stream ends──▶ closing ──carrier gone──▶ closed
- *       └───────────── close, fault, carrier gone ─────────────────────────▲
+ *       └───────────── close, fault ──────────────────────────────────────▲                        ▲
+ *       attached ──carrier gone──▶ detached ── patience runs out, or close ─────────────────────────┘
+ *           ▲────────resume───────────┘
  */
 export class TunnelSession implements LinkHandler, StreamHost {
   readonly facts: SessionFacts;
@@ -55,8 +68,15 @@ export class TunnelSession implements LinkHandler, StreamHost {
   /** This session's share of the process's. */
   readonly pool: WindowShare;
   readonly #ports: SessionPorts;
-  readonly #link: Link;
-  readonly #liveness: Liveness;
+  /** Absent while detached. */
+  #link: Link | undefined;
+  readonly #outbox: Outbox;
+  /** Where reading stopped, while detached. */
+  #position: ReadPosition = { received: 0 };
+  #patience: Timer | undefined;
+  #detachedAtMs = 0;
+  #lastAttempt = 0;
+  #liveness: Liveness;
   readonly #streams = new Map<number, TunnelStream>();
   readonly #late: LateFrames;
   /** Ours or the peer's: one of the two ends opens. */
@@ -82,6 +102,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
     this.#late = new LateFrames(this.limits.maxRememberedResets);
     this.#ports = ports;
     this.#link = link;
+    this.#outbox = link.outbox;
     this.#lastOwn = facts.side === 'dialler' ? -1 : 0;
     const nowMs = this.clock.monotonic();
     this.#liveness = new Liveness(this.limits, nowMs, facts.roundTripMs);
@@ -105,8 +126,68 @@ export class TunnelSession implements LinkHandler, StreamHost {
 
   /** Sequenced bytes so far: what Resume speaks of. */
   get offsets(): { sent: number; acked: number; received: number } {
-    const { sent, acked } = this.#link.outbox;
-    return { sent, acked, received: this.#link.received };
+    const { sent, acked } = this.#outbox;
+    return { sent, acked, received: this.#received };
+  }
+
+  get attached(): boolean {
+    return this.#link !== undefined;
+  }
+
+  /** Monotonic: since when there is no connection. */
+  get detachedAtMs(): number {
+    return this.#detachedAtMs;
+  }
+
+  /** Whether a lost connection may be followed by another. */
+  get resumable(): boolean {
+    return this.facts.patienceMs > 0 && (this.#state === 'open' || this.#state === 'draining');
+  }
+
+  /** Bytes that are kept for it. */
+  get heldBytes(): number {
+    let bytes = this.#outbox.heldBytes;
+    for (const stream of this.#streams.values()) bytes += stream.heldBytes;
+    return bytes;
+  }
+
+  /**
+   * Goes on over another connection, whose handshake is done, from where the peer says that it is. The newest wins: one
+   * that looks alive is closed. `answer` is told where we are, before anything else is written. False, and the session
+   * ended, where the peer cannot be there.
+   */
+  resume(link: Link, peerReceived: number, answer: (received: number) => void = () => {}): boolean {
+    const earlier = this.#link;
+    const position = earlier?.position ?? this.#position;
+    if (earlier) this.#outbox.detached();
+    this.#link = undefined;
+    this.#position = position;
+    earlier?.abandon();
+    answer(position.received);
+    if (!this.#outbox.resume(peerReceived, link.outbox)) {
+      const { sent, acked } = this.#outbox;
+      const text = `resume at ${peerReceived} bytes, ${acked} were acknowledged and ${sent} sent`;
+      this.close({ code: 'protocol', text });
+      return false;
+    }
+    this.#patience?.cancel();
+    this.#link = link;
+    link.attach(this);
+    link.adopt(this.#outbox, position);
+    this.#acked = position.received;
+    this.#liveness = new Liveness(this.limits, this.clock.monotonic(), this.#liveness.roundTripMs);
+    return true;
+  }
+
+  /** Takes a try to resume; false where it is an old one: each must be newer than the last. */
+  nextAttempt(attempt: number): boolean {
+    if (attempt <= this.#lastAttempt) return false;
+    this.#lastAttempt = attempt;
+    return true;
+  }
+
+  get #received(): number {
+    return this.#link?.received ?? this.#position.received;
   }
 
   roundTripMs(): number {
@@ -162,25 +243,28 @@ export class TunnelSession implements LinkHandler, StreamHost {
   close(reason: CloseReason): void {
     if (this.#state === 'closing' || this.#state === 'closed') return;
     this.#state = 'closing';
-    this.#link.farewell(this.#goAway(reason), reason);
+    const link = this.#link;
+    link?.farewell(this.#goAway(reason), reason);
     this.#abandonAll(reason);
+    if (link === undefined) this.#end(reason);
   }
 
   // What streams need of their session.
 
   send(stream: number, frame: ControlFrame): void {
-    this.#link.send(stream, frame);
-    if (this.#link.outbox.overflowing) this.close({ code: 'limit', text: 'the peer takes no frames' });
+    if (this.#link) this.#link.send(stream, frame);
+    else this.#outbox.control(stream, frame);
+    if (this.#outbox.overflowing) this.close({ code: 'limit', text: 'the peer takes no frames' });
   }
 
   ready(stream: TunnelStream): void {
-    this.#link.outbox.ready(stream);
-    this.#link.wake();
+    this.#outbox.ready(stream);
+    this.#link?.wake();
   }
 
   gone(stream: TunnelStream, lateCredit: number | undefined): void {
     this.#streams.delete(stream.id);
-    this.#link.outbox.forget(stream);
+    this.#outbox.forget(stream);
     if (lateCredit !== undefined) this.#late.remember(stream.id, lateCredit);
     this.#endIfDrained();
   }
@@ -212,8 +296,8 @@ export class TunnelSession implements LinkHandler, StreamHost {
         return this.#streamFrame(id, frame);
       case 'ping':
         if (!this.#liveness.peerPing(this.clock.monotonic())) return this.fault('pings too often');
-        this.#link.outbox.pong(frame.value);
-        return this.#link.wake();
+        this.#outbox.pong(frame.value);
+        return this.#link?.wake();
       case 'pong':
         return this.#pong(frame.value);
       case 'ack':
@@ -229,7 +313,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
         this.#awaitedRenewals -= 1;
         return this.#ports.onRenewed(frame.expiresAt);
       default:
-        // Handshake frames come once; Resume is of a later version of this program.
+        // Handshake frames come once, and at the start of a connection.
         return this.fault(`${frame.type} in an open session`);
     }
   }
@@ -237,18 +321,46 @@ export class TunnelSession implements LinkHandler, StreamHost {
   read(): void {
     const nowMs = this.clock.monotonic();
     this.#liveness.read(nowMs);
-    const unacked = this.#link.received - this.#acked;
+    const unacked = this.#received - this.#acked;
     if (unacked >= this.limits.ackEveryBytes) this.#sendAck();
     else if (unacked > 0) this.#ackTimer ??= this.clock.after(this.limits.ackDelayMs, () => this.#sendAck());
   }
 
   closed(reason: CloseReason): void {
+    if (isLoss(reason) && this.resumable && this.#peerGoAway === undefined) this.#detach(reason);
+    else this.#end(reason);
+  }
+
+  #detach(reason: CloseReason): void {
+    this.#position = this.#link?.position ?? this.#position;
+    this.#link = undefined;
+    this.#ackTimer?.cancel();
+    this.#ackTimer = undefined;
+    this.#detachedAtMs = this.clock.monotonic();
+    this.#outbox.detached();
+    const patienceMs = this.#patienceFor(reason);
+    this.#patience = this.clock.after(patienceMs, () => {
+      this.close({ code: 'session-lost', text: `no connection for ${patienceMs} ms: ${reason.text}` });
+    });
+    this.#ports.onDetached(reason);
+  }
+
+  #patienceFor(reason: CloseReason): number {
+    const { patienceMs, side } = this.facts;
+    const killed = side === 'gateway' && reason.code === 'io';
+    return killed ? Math.min(patienceMs, this.limits.closedPatienceMs) : patienceMs;
+  }
+
+  #end(reason: CloseReason): void {
+    if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#link = undefined;
     this.#tick.cancel();
     this.#ackTimer?.cancel();
+    this.#patience?.cancel();
     // A peer that drained and then hung up was not lost: it shut down, as it said.
-    const said = reason.code === 'io' && this.#peerGoAway ? reasonOf(this.#peerGoAway) : reason;
-    this.#abandonAll(said.code === 'io' ? { code: 'session-lost', text: `tunnel lost: ${said.text}` } : said);
+    const said = isLoss(reason) && this.#peerGoAway ? reasonOf(this.#peerGoAway) : reason;
+    this.#abandonAll(isLoss(said) ? { code: 'session-lost', text: `tunnel lost: ${said.text}` } : said);
     this.#ports.onClosed(said);
   }
 
@@ -330,14 +442,14 @@ export class TunnelSession implements LinkHandler, StreamHost {
   }
 
   #peerAcks(received: number): void {
-    const { outbox } = this.#link;
+    const outbox = this.#outbox;
     if (!outbox.acknowledged(received)) {
       return this.fault(
         `ack of ${received} bytes, ${outbox.sent} were sent and ${outbox.acked} acknowledged`,
       );
     }
     // Data may have waited for it.
-    this.#link.wake();
+    this.#link?.wake();
   }
 
   #peerNotice(notice: CloseReason): void {
@@ -351,7 +463,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
     if (frame.code !== 'shutdown' && frame.code !== 'done') {
       // The peer ended the session: nothing more will come but the end of the connection.
       this.#state = 'closing';
-      this.#link.destroy(reason);
+      this.#link?.destroy(reason);
       this.#abandonAll(reason);
       return;
     }
@@ -389,9 +501,9 @@ export class TunnelSession implements LinkHandler, StreamHost {
   #sendAck(): void {
     this.#ackTimer?.cancel();
     this.#ackTimer = undefined;
-    this.#acked = this.#link.received;
-    this.#link.outbox.ack(this.#acked);
-    this.#link.wake();
+    this.#acked = this.#received;
+    this.#outbox.ack(this.#acked);
+    this.#link?.wake();
   }
 
   #onTick(): void {
@@ -404,9 +516,13 @@ export class TunnelSession implements LinkHandler, StreamHost {
         stream.reset({ code: 'timeout', text: `not taken up within ${this.limits.openTimeoutMs} ms` });
       }
     }
+    if (this.#link === undefined) return;
     const due = this.#liveness.tick(nowMs);
     if (due === 'dead') {
-      this.#link.destroy({ code: 'io', text: `no answer to a ping within ${this.limits.pingTimeoutMs} ms` });
+      this.#link.destroy({
+        code: 'timeout',
+        text: `no answer to a ping within ${this.limits.pingTimeoutMs} ms`,
+      });
     } else if (due) this.send(0, { type: 'ping', value: due.ping });
   }
 

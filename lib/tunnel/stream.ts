@@ -62,6 +62,11 @@ export class TunnelStream implements ByteStream, Sender {
     this.#onOpened = onOpened;
   }
 
+  /** Bytes that wait in it, in either direction. */
+  get heldBytes(): number {
+    return this.#output.byteLength + this.#window.outstanding;
+  }
+
   get state(): StreamState {
     return this.#state;
   }

@@ -50,7 +50,8 @@ export async function dialRaw(options: RawOptions): Promise<Raw> {
   const waiting: ((notice: CloseReason) => void)[] = [];
   const ports: SessionPorts = {
     clock: systemClock,
-    limits: { ...defaultTunnelLimits, ...options.limits },
+    // A raw session ends with its connection; tests of resume ask for patience.
+    limits: { ...defaultTunnelLimits, patienceMs: 0, ...options.limits },
     pool: new WindowPool(),
     onOpen: stream =>
       options.onOpen ? options.onOpen(stream) : stream.reset({ code: 'denied', text: 'no' }),
@@ -61,9 +62,10 @@ export async function dialRaw(options: RawOptions): Promise<Raw> {
     onGoAway() {},
     onRenew: () => Promise.reject(new Error('not of a gateway')),
     onRenewed() {},
+    onDetached() {},
     onClosed: resolve,
   };
-  const { session, welcome } = await dialTunnel(
+  const dialled = await dialTunnel(
     connection.carrier,
     {
       role: options.role,
@@ -76,6 +78,8 @@ export async function dialRaw(options: RawOptions): Promise<Raw> {
     },
     ports,
   );
+  if (dialled.resumed) throw new Error('nothing was to be resumed');
+  const { session, welcome } = dialled;
   return {
     session,
     welcome,

@@ -29,6 +29,7 @@ export async function tunnelOver(
     onGoAway() {},
     onRenew: () => Promise.reject(new Error('not here')),
     onRenewed() {},
+    onDetached() {},
     onClosed() {},
   });
   const hello = {

@@ -46,7 +46,7 @@ export class ManualClock implements Clock {
 /** How a pipe cuts what it carries. */
 export type Cut = 'plain' | 'one-byte';
 
-class PipeEnd implements Carrier {
+export class PipeEnd implements Carrier {
   peer: PipeEnd | undefined;
   events: CarrierEvents | undefined;
   #queue: (() => void)[] = [];
@@ -103,8 +103,8 @@ class PipeEnd implements Carrier {
   }
 
   /** The connection is cut: this end sees an error. */
-  breakOff(): void {
-    this.#close(new Error('connection reset'));
+  breakOff(error: Error = new Error('connection reset')): void {
+    this.#close(error);
   }
 
   deliver(event: (events: CarrierEvents) => void): void {
@@ -157,6 +157,7 @@ export interface SessionEnd {
   readonly goAways: CloseReason[];
   /** What the gateway answered to renewals. */
   readonly renewals: number[];
+  readonly detached: CloseReason[];
   readonly closed: Promise<CloseReason>;
 }
 
@@ -180,7 +181,8 @@ export interface PairOptions {
 export async function tunnelPair(options: PairOptions = {}): Promise<TunnelPair> {
   const role = options.role ?? 'connect';
   const clock = options.clock ?? new ManualClock();
-  const limits = { ...defaultTunnelLimits, ...options.limits };
+  // Without patience a session ends with its connection; tests of resume ask for it.
+  const limits = { ...defaultTunnelLimits, patienceMs: 0, ...options.limits };
   const carriers = pipe(options.cut);
   const exporter = randomBytes(32);
   const client = end(clock, limits, options.onOpen);
@@ -221,6 +223,7 @@ function end(clock: Clock, limits: TunnelLimits, onOpen?: PairOptions['onOpen'])
   const notices: CloseReason[] = [];
   const goAways: CloseReason[] = [];
   const renewals: number[] = [];
+  const detached: CloseReason[] = [];
   const { promise: closed, resolve } = Promise.withResolvers<CloseReason>();
   const ports: SessionPorts = {
     clock,
@@ -232,11 +235,12 @@ function end(clock: Clock, limits: TunnelLimits, onOpen?: PairOptions['onOpen'])
     },
     onNotice: notice => notices.push(notice),
     onGoAway: reason => goAways.push(reason),
+    onDetached: reason => detached.push(reason),
     onRenew: async () => ({ expiresAt: identity.credential.expiresAtMs + 1000 }),
     onRenewed: expiresAt => renewals.push(expiresAt),
     onClosed: resolve,
   };
-  return { ports, facts: { pool, opened, notices, goAways, renewals, closed } };
+  return { ports, facts: { pool, opened, notices, goAways, renewals, detached, closed } };
 }
 
 /** What one stream received, as it came. */

@@ -148,23 +148,28 @@ export function againstRogue(options: RogueOptions = {}): AgainstRogue {
   let closed: CloseReason | undefined;
   const link = new Link(rogue, noHandler, clock, limits);
   link.start();
-  const session = new TunnelSession({ id: 's', side, role, peerEarlyWindow, roundTripMs }, link, {
-    clock,
-    limits,
-    pool,
-    onOpen: (stream, request) => {
-      opened.push(stream);
-      options.onOpen?.(stream, request);
+  const session = new TunnelSession(
+    { id: 's', side, role, peerEarlyWindow, roundTripMs, patienceMs: 0 },
+    link,
+    {
+      onDetached() {},
+      clock,
+      limits,
+      pool,
+      onOpen: (stream, request) => {
+        opened.push(stream);
+        options.onOpen?.(stream, request);
+      },
+      onNotice: notice => notices.push(notice),
+      onGoAway: reason => goAways.push(reason),
+      onRenew: options.onRenew ?? (async () => ({ expiresAt: 7 })),
+      onRenewed: expiresAt => renewed.push(expiresAt),
+      onClosed: reason => {
+        if (closed) throw new Error('onClosed twice');
+        closed = reason;
+      },
     },
-    onNotice: notice => notices.push(notice),
-    onGoAway: reason => goAways.push(reason),
-    onRenew: options.onRenew ?? (async () => ({ expiresAt: 7 })),
-    onRenewed: expiresAt => renewed.push(expiresAt),
-    onClosed: reason => {
-      if (closed) throw new Error('onClosed twice');
-      closed = reason;
-    },
-  });
+  );
   return { rogue, clock, session, pool, opened, notices, goAways, renewed, closed: () => closed };
 }
 

@@ -12,6 +12,17 @@ export interface FrameSink {
   frame(stream: number, frame: ControlFrame): void;
 }
 
+/**
+ * How far a stream of sequenced frames was read: all the state that outlives a connection. The payload of a data frame
+ * is handed on as it comes, so a frame that was cut may have been delivered in part; it is sent again whole.
+ */
+export interface ReadPosition {
+  /** Encoded bytes of the sequenced frames that were read whole. */
+  readonly received: number;
+  /** Of the data frame that comes next: what was delivered of its payload already. */
+  readonly partial?: { readonly stream: number; readonly bytes: number; readonly of: number };
+}
+
 /** Length (3), stream (6), tag (2), body length (3). */
 const maxHeaderBytes = 14;
 /** Tag and length of an empty body. */
@@ -42,6 +53,11 @@ export class FrameDecoder {
   /** Encoded size of the frame that is being read, and whether it counts. */
   #frameBytes = 0;
   #sequenced = false;
+  /** Payload bytes of the data frame that is being read. */
+  #payloadBytes = 0;
+  /** Of these, what an earlier connection delivered and this one passes over. */
+  #passOver = 0;
+  #partial: ReadPosition['partial'];
   #stopped = false;
   #received = 0;
   readonly #at: VarintEnd = { next: 0 };
@@ -53,6 +69,23 @@ export class FrameDecoder {
   /** Encoded bytes of the sequenced frames that were read whole: what Ack and Resume speak of. */
   get received(): number {
     return this.#received;
+  }
+
+  /** Where a decoder of the next connection goes on. */
+  get position(): ReadPosition {
+    const received = this.#received;
+    // The cut frame has not begun again, or did not get beyond what was delivered before.
+    if (this.#partial) return { received, partial: this.#partial };
+    const state = this.#state;
+    const bytes = state.in === 'data' ? this.#payloadBytes - this.#left : 0;
+    if (state.in !== 'data' || bytes === 0) return { received };
+    return { received, partial: { stream: state.stream, bytes, of: this.#payloadBytes } };
+  }
+
+  /** Takes up the sequenced frames where an earlier connection left them. */
+  resumeFrom({ received, partial }: ReadPosition): void {
+    this.#received = received;
+    this.#partial = partial;
   }
 
   /** Whether the last byte pushed was the last of a frame. */
@@ -168,8 +201,7 @@ export class FrameDecoder {
       if (stream === 0) throw malformed('data on stream 0');
       if (bytes === 0 || bytes > maxDataBytes)
         throw malformed(`data of ${bytes} bytes, limit ${maxDataBytes}`);
-      this.#sequenced = true;
-      this.#state = { in: 'data', stream };
+      this.#beginData(stream, bytes);
       return;
     }
     const message = tag % 8 === 2 ? messageByNumber(Math.floor(tag / 8)) : undefined;
@@ -177,18 +209,40 @@ export class FrameDecoder {
     if ((stream === 0) !== (message.on === 'session')) throw malformed(`${message.type} on stream ${stream}`);
     if (bytes > message.maxBytes)
       throw malformed(`${message.type} of ${bytes} bytes, limit ${message.maxBytes}`);
+    if (message.sequenced && this.#partial) throw malformed(`${message.type} where a cut data frame is due`);
     this.#sequenced = message.sequenced;
     this.#state = { in: 'body', stream, message, body: new Uint8Array(bytes) };
     if (bytes === 0) this.#finishBody(this.#state);
   }
 
+  #beginData(stream: number, bytes: number): void {
+    const partial = this.#partial;
+    if (partial && (partial.stream !== stream || partial.of !== bytes)) {
+      throw malformed(`data of ${bytes} bytes on stream ${stream} where a cut frame is due`);
+    }
+    this.#passOver = partial?.bytes ?? 0;
+    this.#payloadBytes = bytes;
+    this.#sequenced = true;
+    this.#state = { in: 'data', stream };
+  }
+
   #passData(stream: number, chunk: Uint8Array, at: number): number {
+    if (this.#passOver > 0) return this.#passOverData(chunk, at);
     const end = Math.min(chunk.byteLength, at + this.#left);
     this.#left -= end - at;
     // Before the sink, which may look at what was received.
     if (this.#left === 0) this.#finish();
     this.#sink.data(stream, chunk.subarray(at, end));
     return end;
+  }
+
+  /** A part of a cut frame's payload that was delivered before the cut: always less than all of it. */
+  #passOverData(chunk: Uint8Array, at: number): number {
+    const bytes = Math.min(chunk.byteLength - at, this.#passOver);
+    this.#passOver -= bytes;
+    this.#left -= bytes;
+    if (this.#passOver === 0) this.#partial = undefined;
+    return at + bytes;
   }
 
   #collectBody(state: Extract<State, { in: 'body' }>, chunk: Uint8Array, at: number): number {

@@ -104,6 +104,7 @@ export interface Resumed {
   readonly type: 'resumed';
   readonly outcome: 'resumed' | 'unknown';
   readonly received: number;
+  readonly expiresAt: number;
 }
 
 export interface Renew {

@@ -103,6 +103,7 @@ export const messages: readonly Message[] = [
   message('resumed', 17, unsequenced, [
     { kind: 'enum', name: 'outcome', values: ['resumed', 'unknown'] },
     uint('received', maxInteger),
+    uint('expiresAt', maxInteger),
   ]),
   message('renew', 18, { ...session, maxBytes: maxCredentialBodyBytes }, [text('token', maxTokenBytes)]),
   message('renewed', 19, session, [uint('expiresAt', maxInteger)]),

@@ -27,6 +27,7 @@ function ports(clock: ManualClock): SessionPorts {
     onGoAway() {},
     onRenew: async () => ({ expiresAt: 1 }),
     onRenewed() {},
+    onDetached() {},
     onClosed() {},
   };
 }
@@ -101,7 +102,7 @@ function accept(admit: Admit = async () => identity) {
     { session: 's1', gatewayKey, instance: 'g1', instances: 1, exporter },
     hello => {
       admissions += 1;
-      return admit(hello);
+      return admit(hello, undefined);
     },
     { clock, limits },
     () => ports(clock),
@@ -281,7 +282,12 @@ t.test('anything but a Hello first, data among it, is refused', async t => {
     a => a.rogue.send(0, { type: 'ping', value: 1 }),
     a => a.rogue.open(1),
     a => a.rogue.data(1, 'x'),
-    a => a.rogue.send(0, { type: 'resume', session: 's1', attempt: 1, received: 0, proof: randomBytes(32) }),
+    a => {
+      // One may come before a Hello, not two.
+      const proof = randomBytes(32);
+      a.rogue.send(0, { type: 'resume', session: 's1', attempt: 1, received: 0, proof });
+      a.rogue.send(0, { type: 'resume', session: 's1', attempt: 2, received: 0, proof });
+    },
     a => a.rogue.send(0, { type: 'renew', token }),
     a => a.rogue.raw(Buffer.from('GET / HTTP/1.1\r\n\r\n')),
   ];

@@ -201,7 +201,7 @@ const attacks: Attack[] = [
   ...(
     [
       { type: 'resume', session: 's', attempt: 1, received: 0, proof: Buffer.alloc(32) },
-      { type: 'resumed', outcome: 'resumed', received: 0 },
+      { type: 'resumed', outcome: 'resumed', received: 0, expiresAt: 0 },
       {
         type: 'challenge',
         nonce: Buffer.alloc(32),

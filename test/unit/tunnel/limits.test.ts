@@ -15,8 +15,8 @@ const hold = (stream: TunnelStream): void => {
   readAll(stream, false);
 };
 
-t.test('each limit of a session and of the pool has a test here or in handshake.test.ts', async t => {
-  const tests = ['limits', 'handshake'].map(name =>
+t.test('each limit of a session and of the pool has a test here, or in handshake or resume', async t => {
+  const tests = ['limits', 'handshake', 'resume'].map(name =>
     readFileSync(new URL(`./${name}.test.ts`, import.meta.url), 'utf8'),
   );
   for (const limit of [...Object.keys(defaultTunnelLimits), ...Object.keys(defaultWindowPoolLimits)]) {
@@ -356,7 +356,7 @@ t.test(
     t.equal(a.closed(), undefined);
     a.clock.advance(1);
     await settle();
-    t.match(a.closed(), { code: 'io', text: 'no answer to a ping within 10000 ms' });
+    t.match(a.closed(), { code: 'timeout', text: 'no answer to a ping within 10000 ms' });
   },
 );
 

@@ -117,9 +117,11 @@ class World {
         role: 'connect',
         peerEarlyWindow: this.limits.earlyWindowBytes,
         roundTripMs: 10,
+        patienceMs: 0,
       },
       link,
       {
+        onDetached() {},
         clock: this.clock,
         limits: this.limits,
         pool: this.pools[index],
