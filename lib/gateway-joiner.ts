@@ -11,6 +11,7 @@ import {
   principalName,
 } from './core/session.ts';
 import type { LiveSessions } from './gateway-live.ts';
+import { PrefaceGate } from './relay/preface-gate.ts';
 import { relay } from './relay/tcp.ts';
 import type { TlsDialer } from './transport/tls-client.ts';
 import type { Exposers } from './tunnel/exposers.ts';
@@ -21,6 +22,8 @@ export interface Target {
   readonly name: string;
   /** One active `expose`: its state lives in one host. */
   readonly stateful: boolean;
+  /** Its clients speak gRPC, so each stream begins with the preface of HTTP/2. */
+  readonly grpc: boolean;
   readonly upstream:
     | { readonly kind: 'tunnel' }
     | { readonly kind: 'dial'; readonly address: string; readonly dialer: TlsDialer };
@@ -82,17 +85,32 @@ export class Joiner {
       const text = `no target is named "${target}"`;
       return this.#refuse(identified, target, asked, { code: 'unknown-target', text });
     }
+    // A unix socket has a mode, and no web page can reach it; a port of the machine is open to any page's browser.
+    if (!found.grpc || asked.ingress === 'unix') return await this.#connect(permitted, found, asked);
+    const gate = new PrefaceGate(asked.stream, this.#ports.clock);
+    const gated = { ...asked, stream: gate };
+    const verdict = await gate.verdict;
+    if (verdict.kind === 'passed') return await this.#connect(permitted, found, gated);
+    if (verdict.kind === 'left') return gate.reset({ code: 'cancelled', text: 'it ended before it began' });
+    const reason = { ...verdict.reason, text: `target "${target}": ${verdict.reason.text}` };
+    if (!verdict.http1) return this.#refuse(identified, target, gated, reason);
+    asked.accept();
+    this.#tellRefused(identified, target, gated, reason);
+    gate.turnAway(reason);
+  }
+
+  async #connect(permitted: Permitted, target: Target, asked: Asked): Promise<void> {
     try {
-      if (found.upstream.kind === 'tunnel') this.#joinTunnel(permitted, found, asked);
-      else await this.#joinDialled(permitted, found.upstream, asked);
+      if (target.upstream.kind === 'tunnel') this.#joinTunnel(permitted, target, asked);
+      else await this.#joinDialled(permitted, target.upstream, asked);
     } catch (error) {
       if (!(error instanceof LockwireError)) {
         this.#ports.log.error(
-          { session: identified.session, error: messageOf(error) },
+          { session: permitted.session, error: messageOf(error) },
           'internal error in a join',
         );
       }
-      this.#refuse(identified, target, asked, unreachable(target, error));
+      this.#refuse(permitted, target.name, asked, unreachable(target.name, error));
     }
   }
 
@@ -157,6 +175,11 @@ export class Joiner {
   }
 
   #refuse(identified: Identified, target: string, asked: Asked, reason: CloseReason): void {
+    this.#tellRefused(identified, target, asked, reason);
+    asked.stream.reset(reason);
+  }
+
+  #tellRefused(identified: Identified, target: string, asked: Asked, reason: CloseReason): void {
     this.#refusals(reason.code).add();
     this.#ports.log.warn(
       {
@@ -170,7 +193,6 @@ export class Joiner {
       'stream refused',
     );
     asked.refused(reason);
-    asked.stream.reset(reason);
   }
 }
 

@@ -12,7 +12,8 @@ import { TlsDialer } from './transport/tls-client.ts';
 
 export function makeTarget(target: LoadedTarget, clock: Clock): Target {
   const { name, exclusive: stateful, upstream } = target;
-  if (upstream.kind === 'tunnel') return { name, stateful, upstream };
+  const grpc = target.kind === 'autogen-rpc';
+  if (upstream.kind === 'tunnel') return { name, stateful, grpc, upstream };
   const { host, port, serverName, ca, cert, key } = upstream;
   const dialer = new TlsDialer(
     {
@@ -25,7 +26,7 @@ export function makeTarget(target: LoadedTarget, clock: Clock): Target {
     },
     { clock },
   );
-  return { name, stateful, upstream: { kind: 'dial', address: `tls://${host}:${port}`, dialer } };
+  return { name, stateful, grpc, upstream: { kind: 'dial', address: `tls://${host}:${port}`, dialer } };
 }
 
 export function identityOptions(config: LoadedGatewayConfig): Parameters<typeof createAuthenticator>[0] {

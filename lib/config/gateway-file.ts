@@ -70,7 +70,7 @@ export interface TargetEntry {
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
   readonly plaintext?: undefined;
-  readonly exclusive?: undefined;
+  readonly exclusive?: boolean | undefined;
   readonly maxMessageBytes?: undefined;
   readonly hosts?: undefined;
 }

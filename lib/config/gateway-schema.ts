@@ -177,7 +177,10 @@ const targetSchema: z.ZodType<TargetEntry> = matching<TargetEntry>()(
         .meta({ description: 'Client certificate (PEM) shown to the dialled server; with `key`.' }),
       key: filePath().optional().meta({ description: 'Its private key (PEM), 0600.' }),
       plaintext: later().meta({ description: 'An upstream without TLS.' }),
-      exclusive: later().meta({ description: 'One active `expose` at a time for a target of any kind.' }),
+      exclusive: z.boolean({ error: 'expected true or false' }).optional().meta({
+        description:
+          'One active `expose` at a time, others wait: for a service that keeps state. Always so for `autogen-rpc`.',
+      }),
       maxMessageBytes: later().meta({ description: 'Largest message of a dialect.' }),
       hosts: later().meta({ description: 'Authorities that CONNECT maps to the target.' }),
     })

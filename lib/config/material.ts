@@ -108,7 +108,7 @@ export class Material {
     return {
       name: entry.name,
       kind,
-      exclusive: kind === 'autogen-rpc',
+      exclusive: entry.exclusive ?? kind === 'autogen-rpc',
       upstream,
       serverNames: (entry.serverNames ?? []).map(name => name.toLowerCase()),
     };

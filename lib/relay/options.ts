@@ -22,3 +22,18 @@ export function checkRelayOptions(options: RelayOptions): void {
     `idleTimeoutMs is ${idleTimeoutMs}, expected ${leastIdleTimeoutMs} to ${mostIdleTimeoutMs}`,
   );
 }
+
+export interface GateOptions {
+  /** From the stream's open to the last byte of the preface. */
+  readonly prefaceTimeoutMs: number;
+  /** How long a client that is turned away may take to read why. */
+  readonly lingerMs: number;
+  /** What is read from it meanwhile. */
+  readonly maxDroppedBytes: number;
+}
+
+export const gateDefaults: GateOptions = {
+  prefaceTimeoutMs: 10_000,
+  lingerMs: 2_000,
+  maxDroppedBytes: 65_536,
+};

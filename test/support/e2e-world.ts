@@ -24,7 +24,7 @@ export interface Claims {
 
 const issuerUrl = 'https://issuer.example';
 
-/** `agents` may connect, `hosts` may expose, to `autogen` and `plain`. */
+/** `agents` may connect, `hosts` may expose, to `autogen`, `rpc` and `plain`. */
 const usualPolicy = `
 @id("agents")
 permit (principal in Lockwire::Group::"corp/agents", action == Lockwire::Action::"connect", resource);
@@ -33,7 +33,9 @@ permit (principal in Lockwire::Group::"corp/hosts", action == Lockwire::Action::
 `;
 
 const usualTargets = [
-  { name: 'autogen', dialect: 'autogen-rpc', via: 'tunnel' },
+  // Any bytes go, so that a test need not speak gRPC; `rpc` is the real thing.
+  { name: 'autogen', protocol: 'tcp', exclusive: true, via: 'tunnel' },
+  { name: 'rpc', dialect: 'autogen-rpc', via: 'tunnel' },
   { name: 'plain', protocol: 'tcp', via: 'tunnel' },
 ];
 

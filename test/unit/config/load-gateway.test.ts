@@ -385,11 +385,18 @@ const mistakes: readonly [string, (config: Config) => void, ...string[]][] = [
     'targets[0].maxMessageBytes: this build knows this setting but cannot enforce it yet: remove it',
   ],
   [
-    'exclusive',
+    'an AutoGen host of several processes',
     c => {
-      c.targets[0]!.exclusive = true;
+      c.targets[0]!.exclusive = false;
     },
-    'targets[0].exclusive: this build knows this setting but cannot enforce it yet: remove it',
+    'targets[0].exclusive: an AutoGen host keeps its state in one process: several would each know a part of the agents; value false; expected true, or no such key',
+  ],
+  [
+    'exclusive beside dial',
+    c => {
+      c.targets.push({ name: 'b', dialect: 'autogen-rpc', dial: 'tls://a.example:1', exclusive: true });
+    },
+    'targets[1].exclusive: belongs to a target that is reached through an expose; expected it beside "via", not beside "dial"',
   ],
   [
     'an upstream in plaintext',
