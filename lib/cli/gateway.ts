@@ -7,7 +7,7 @@ import { type RunningGateway, startGateway } from '../gateway.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { formatAddress } from '../transport/address.ts';
 import type { Command } from './command.ts';
-import { untilSignalled } from './lifetime.ts';
+import { runUntilSignalled } from './lifetime.ts';
 import { logLevelOption, makeLog } from './logging.ts';
 
 export const gatewayCommand: Command = {
@@ -26,9 +26,11 @@ export const gatewayCommand: Command = {
     const config = await loadGatewayConfig(path, { nowMs: systemClock.now() });
     for (const warning of config.warnings) log.warn({}, formatProblem(warning));
     for (const line of opaqueTargets(config)) log.warn({}, line);
-    const gateway = await startGateway(config, { clock: systemClock, log, metrics: createMetrics() });
-    io.out(readyLine(config, gateway));
-    const code = await untilSignalled(gateway, log);
+    const code = await runUntilSignalled({
+      start: () => startGateway(config, { clock: systemClock, log, metrics: createMetrics() }),
+      ready: gateway => io.out(readyLine(config, gateway)),
+      log,
+    });
     await log.flush();
     return code;
   },

@@ -1,3 +1,4 @@
+import { messageOf } from '../core/errors.ts';
 import type { Log } from '../core/ports.ts';
 
 /** What a long-running command does when it is told to end. */
@@ -8,52 +9,61 @@ export interface Stoppable {
   stop(): Promise<void>;
 }
 
+/** A long-running command. */
+interface Run<Running extends Stoppable> {
+  /** May wait long, for a gateway that is not there yet; `givenUp` is aborted where a signal comes meanwhile. */
+  readonly start: (givenUp: AbortSignal) => Promise<Running>;
+  /** Says that it is ready. */
+  readonly ready: (running: Running) => void;
+  readonly log: Log;
+  /** A line for the person who pressed Ctrl-C, where the log is not for them. */
+  readonly tell?: (line: string) => void;
+}
+
+/** A drain that takes longer is worth a line. */
+const quickDrainMs = 500;
+
 /**
- * Starts something that may wait long for its gateway. Undefined where a signal came before it was ready: then nothing
- * runs and the program ends well.
+ * Runs from start until a signal has ended it: the first SIGTERM or SIGINT drains, the second ends at once. Gives the
+ * exit code. Signals are listened to from the beginning: one that comes the moment the ready line is read counts.
  */
-export async function startUnlessSignalled<T>(
-  start: (givenUp: AbortSignal) => Promise<T>,
-): Promise<T | undefined> {
-  const controller = new AbortController();
-  const onSignal = (): void => controller.abort();
-  // Timers of ours don't hold the process: this does, while it waits between two dials.
+export async function runUntilSignalled<Running extends Stoppable>(run: Run<Running>): Promise<number> {
+  const { start, ready, log, tell } = run;
+  const givenUp = new AbortController();
+  const { promise: exit, resolve: finish } = Promise.withResolvers<number>();
+  let running: Running | undefined;
+  let signals = 0;
+  const end = (how: 'drain' | 'stop'): void => {
+    running?.[how]().then(
+      () => finish(0),
+      (error: unknown) => {
+        log.error({ error: messageOf(error) }, 'could not end cleanly');
+        finish(1);
+      },
+    );
+  };
+  const onSignal = (signal: NodeJS.Signals): void => {
+    signals += 1;
+    givenUp.abort();
+    if (running === undefined || signals > 2) return;
+    log.info({ signal }, signals === 1 ? 'draining; once more to end at once' : 'ending at once');
+    if (signals === 1 && tell)
+      setTimeout(tell, quickDrainMs, 'ends when its last stream has; once more ends at once').unref();
+    end(signals === 1 ? 'drain' : 'stop');
+  };
+  // Timers of ours don't hold the process, and the listeners of one that drains may be gone: this does.
   const alive = setInterval(() => {}, 60_000);
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  process.on('SIGHUP', () => log.warn({}, 'SIGHUP: this build cannot reload; restart it instead'));
   try {
-    return await start(controller.signal);
+    running = await start(givenUp.signal);
+    if (givenUp.signal.aborted) end('stop');
+    else ready(running);
+    return await exit;
   } catch (error) {
-    if (controller.signal.aborted) return undefined;
+    if (givenUp.signal.aborted) return 0;
     throw error;
   } finally {
     clearInterval(alive);
-    process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
   }
-}
-
-/** Runs until a signal: the first SIGTERM or SIGINT drains, the second ends at once. Gives the exit code. */
-export function untilSignalled(running: Stoppable, log: Log): Promise<number> {
-  return new Promise(resolve => {
-    let signals = 0;
-    // The listeners of a process that drains may be gone, and timers don't hold it: this does.
-    const alive = setInterval(() => {}, 60_000);
-    const finish = (code: number): void => {
-      clearInterval(alive);
-      resolve(code);
-    };
-    const fail = (error: unknown): void => {
-      log.error({ error }, 'could not end cleanly');
-      finish(1);
-    };
-    const onSignal = (signal: NodeJS.Signals): void => {
-      signals += 1;
-      if (signals > 2) return;
-      log.info({ signal }, signals === 1 ? 'draining; once more to end at once' : 'ending at once');
-      const ending = signals === 1 ? running.drain() : running.stop();
-      ending.then(() => finish(0), fail);
-    };
-    process.on('SIGTERM', onSignal);
-    process.on('SIGINT', onSignal);
-    process.on('SIGHUP', () => log.warn({}, 'SIGHUP: this build cannot reload; restart it instead'));
-  });
 }

@@ -3,7 +3,7 @@ import { type RunningSide, startConnect } from '../connect.ts';
 import { systemClock } from '../core/clock.ts';
 import { startExpose } from '../expose.ts';
 import type { Arguments, Command, CommandIo, Option } from './command.ts';
-import { startUnlessSignalled, untilSignalled } from './lifetime.ts';
+import { runUntilSignalled } from './lifetime.ts';
 import { logLevelOption, makeLog } from './logging.ts';
 
 const common: Readonly<Record<string, Option>> = {
@@ -53,12 +53,11 @@ async function runSide(role: 'connect' | 'expose', args: Arguments, io: CommandI
   for (const warning of config.warnings) log.warn({}, warning);
   const start = role === 'connect' ? startConnect : startExpose;
   const tell = (line: string): void => io.err(`lockwire: ${line}`);
-  const running = await startUnlessSignalled(givenUp =>
-    start(config, { clock: systemClock, log, tell, givenUp }),
-  );
-  if (running === undefined) return 0;
-  io.out(readyLine(role, config, running));
-  const code = await untilSignalled(running, log);
+  const code = await runUntilSignalled({
+    start: givenUp => start(config, { clock: systemClock, log, tell, givenUp }),
+    ready: running => io.out(readyLine(role, config, running)),
+    log,
+  });
   await log.flush();
   return code;
 }

@@ -22,7 +22,7 @@ import {
 } from '../transport/address.ts';
 import type { Command, CommandIo } from './command.ts';
 import { opaqueTargets } from './gateway.ts';
-import { type Stoppable, untilSignalled } from './lifetime.ts';
+import { runUntilSignalled, type Stoppable } from './lifetime.ts';
 import { logLevelOption, makeLog } from './logging.ts';
 import { defaultWorkerAddress } from './try.ts';
 
@@ -47,13 +47,20 @@ export const upCommand: Command = {
       directory: args.value('directory') ?? '.lockwire',
     });
     const up = new Up(settings, io, log);
-    try {
-      await up.start();
-    } catch (error) {
-      await up.stop();
-      throw error;
-    }
-    const code = await untilSignalled(up, log);
+    const code = await runUntilSignalled({
+      start: async givenUp => {
+        try {
+          await up.start(givenUp);
+          return up;
+        } catch (error) {
+          await up.stop();
+          throw error;
+        }
+      },
+      ready: () => up.say(),
+      log,
+      tell: line => io.err(`lockwire: ${line}`),
+    });
     await log.flush();
     return code;
   },
@@ -116,6 +123,7 @@ class Up implements Stoppable {
   readonly #log: Log;
   /** What was started, first things first. */
   readonly #parts: Stoppable[] = [];
+  #lines: readonly string[] = [];
 
   constructor(settings: Settings, io: CommandIo, log: Log) {
     this.#settings = settings;
@@ -123,7 +131,7 @@ class Up implements Stoppable {
     this.#log = log;
   }
 
-  async start(): Promise<void> {
+  async start(givenUp: AbortSignal): Promise<void> {
     const { directory, gateway: bind, to, listen } = this.#settings;
     // Before anything in it is touched: two of them would write each other's config and tokens.
     await ensurePrivateDirectory(directory);
@@ -133,9 +141,19 @@ class Up implements Stoppable {
     const hostAddress = to ?? (await this.#startHost(directory)).address;
     const gateway = await this.#startGateway(material);
     const port = gateway.listeners[0]?.port ?? bind.port;
-    const expose = await this.#startSide('expose', material, port, hostAddress);
-    const connect = await this.#startSide('connect', material, port, listen);
-    this.#say(material, { host: to ?? `our own, ${hostAddress}`, expose, gateway, connect });
+    const expose = await this.#startSide('expose', material, port, hostAddress, givenUp);
+    const connect = await this.#startSide('connect', material, port, listen, givenUp);
+    this.#lines = this.#describe(material, {
+      host: to ?? `our own, ${hostAddress}`,
+      expose,
+      gateway,
+      connect,
+    });
+  }
+
+  /** What runs where, and what to do with it. */
+  say(): void {
+    for (const line of this.#lines) this.#io.out(line);
   }
 
   async drain(): Promise<void> {
@@ -178,6 +196,7 @@ class Up implements Stoppable {
     material: DevelopmentMaterial,
     port: number,
     address: string,
+    givenUp: AbortSignal,
   ): Promise<RunningSide> {
     const tokenFile = join(material.tokens, `${role}.jwt`);
     const renewal = await material.startTokenRenewal({ file: tokenFile, subject: role, log: this.#log });
@@ -199,20 +218,20 @@ class Up implements Stoppable {
     );
     const start = role === 'connect' ? startConnect : startExpose;
     const tell = (line: string): void => this.#io.err(`lockwire: ${line}`);
-    const side = await start(config, { clock: systemClock, log: this.#log, tell });
+    const side = await start(config, { clock: systemClock, log: this.#log, tell, givenUp });
     this.#parts.push(side);
     return side;
   }
 
-  #say(
+  #describe(
     material: DevelopmentMaterial,
     parts: { host: string; expose: RunningSide; gateway: RunningGateway; connect: RunningSide },
-  ): void {
+  ): readonly string[] {
     const { connect, gateway, host } = parts;
     const gatewayAddress = gateway.listeners.map(formatAddress).join(', ');
     const { self } = this.#io;
     const shown = connect.address === defaultWorkerAddress ? '' : ` ${connect.address}`;
-    const lines = [
+    return [
       'lockwire: DEVELOPMENT ready; keys, tokens and policy made for this machine are in ' +
         material.directory,
       `  connect   ${connect.address}   give this to your workers, in place of the host`,
@@ -228,6 +247,5 @@ class Up implements Stoppable {
       `Without Python:  ${self} try${shown}`,
       `For real:        ${self} init DIR, then docs/production.md`,
     ];
-    for (const line of lines) this.#io.out(line);
   }
 }
