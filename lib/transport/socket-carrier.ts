@@ -1,12 +1,18 @@
 import type { Socket } from 'node:net';
+import { setDefaultHighWaterMark } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { Carrier, CarrierEvents } from '../core/ports.ts';
+
+// A paused socket goes on reading until its own buffer is this full, and a TLS server gives no way to set it for one
+// socket. With Node's 64 KiB a stuck stream holds twice as much, and nothing is gained: what flows is never kept there.
+setDefaultHighWaterMark(false, 16_384);
 
 /**
  * A socket as a carrier: TCP, unix or TLS. The socket must have been made with `allowHalfOpen`, else Node ends the
  * writing side by itself when the peer half-closes. From here on the carrier is the socket's only user.
  *
- * Until `start` the socket is paused: what arrives early waits in its own buffer (64 KiB), then in the kernel's.
+ * Until `start` the socket is paused: what arrives early waits in its own buffer (16 KiB
+ * and one read), then in the kernel's.
  */
 export class SocketCarrier implements Carrier {
   readonly #socket: Socket;
