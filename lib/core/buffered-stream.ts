@@ -1,14 +1,14 @@
 import { AdaptiveWriter } from './adaptive-writer.ts';
 import { safeText } from './bytes.ts';
 import { invariant } from './errors.ts';
-import { baseWindowBytes } from './limits.ts';
 import { OutputBuffer } from './output-buffer.ts';
 import type { ByteStream, Carrier, StreamEvents } from './ports.ts';
+import { processReadBudget, type ReadBudget } from './read-budget.ts';
 import { type CloseReason, done } from './session.ts';
 
 /**
  * A carrier as one byte stream under credit: reading pauses while a window of bytes is delivered and not given back.
- * What the carrier has read by then is delivered all the same, so at most one read stands beyond the window.
+ * The chunk that fills the window is delivered whole, so at most one read stands beyond it.
  * For a carrier that bears exactly one stream; a tunnel's carrier is never paused for one of its streams.
  *
  * ```
@@ -22,7 +22,7 @@ import { type CloseReason, done } from './session.ts';
  */
 export class BufferedStream implements ByteStream {
   readonly #carrier: Carrier;
-  readonly #windowBytes: number;
+  readonly #budget: ReadBudget;
   readonly #output = new OutputBuffer();
   readonly #writer: AdaptiveWriter;
   #events: StreamEvents | undefined;
@@ -36,9 +36,9 @@ export class BufferedStream implements ByteStream {
   /** In flight: taken from the output, not yet written. */
   #taken = 0;
 
-  constructor(carrier: Carrier, windowBytes: number = baseWindowBytes) {
+  constructor(carrier: Carrier, budget: ReadBudget = processReadBudget) {
     this.#carrier = carrier;
-    this.#windowBytes = windowBytes;
+    this.#budget = budget;
     this.#writer = new AdaptiveWriter(carrier, {
       pendingBytes: () => this.#output.byteLength,
       take: maxBytes => this.#take(maxBytes),
@@ -49,6 +49,7 @@ export class BufferedStream implements ByteStream {
   start(events: StreamEvents): void {
     invariant(this.#events === undefined, 'a stream is started once');
     this.#events = events;
+    this.#budget.join();
     this.#carrier.start({
       data: chunk => this.#received(chunk),
       end: () => this.#peerEnd(),
@@ -87,7 +88,7 @@ export class BufferedStream implements ByteStream {
     }
     this.#outstanding -= bytes;
     // Half a window and not the first byte: else a slow writer makes one pause and resume of each of its writes.
-    if (!this.#paused || this.#outstanding > this.#windowBytes / 2) return;
+    if (!this.#paused || this.#outstanding > this.#budget.windowBytes / 2) return;
     this.#paused = false;
     this.#carrier.resume();
   }
@@ -95,7 +96,7 @@ export class BufferedStream implements ByteStream {
   #received(chunk: Uint8Array): void {
     if (this.#state !== 'live') return;
     this.#outstanding += chunk.byteLength;
-    if (!this.#paused && this.#outstanding >= this.#windowBytes) {
+    if (!this.#paused && this.#outstanding >= this.#budget.windowBytes) {
       this.#paused = true;
       this.#carrier.pause();
     }
@@ -138,6 +139,7 @@ export class BufferedStream implements ByteStream {
     if (this.#state === 'closed') return;
     const reason = this.#state === 'resetting' ? this.#resetReason : this.#closeReason(error);
     this.#state = 'closed';
+    this.#budget.leave();
     this.#dropOutput();
     this.#events?.closed(reason);
   }

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { BufferedStream } from '../../lib/core/buffered-stream.ts';
+import { fixedWindow } from '../../lib/core/read-budget.ts';
 import { carrierPair, deliveryModes } from '../support/relay-pipes.ts';
 import { relaySuite } from '../support/relay-suite.ts';
 
@@ -16,8 +17,8 @@ for (const mode of deliveryModes) {
     open: async () => {
       const { left, right } = carrierPair({ mode, bufferBytes, readBytes });
       return {
-        left: new BufferedStream(left, windowBytes),
-        right: new BufferedStream(right, windowBytes),
+        left: new BufferedStream(left, fixedWindow(windowBytes)),
+        right: new BufferedStream(right, fixedWindow(windowBytes)),
         close() {
           left.destroy();
           right.destroy();

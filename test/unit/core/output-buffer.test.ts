@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import { OutputBuffer } from '../../../lib/core/output-buffer.ts';
 
@@ -39,5 +41,37 @@ t.test('pins at most twice its bytes and a slab: a 4 KiB view of a 1 MiB buffer 
   const [chunk] = buffer.take(4096);
   t.equal(chunk?.byteLength, 4096);
   t.ok((chunk?.buffer.byteLength ?? 0) <= 8192);
+  t.end();
+});
+
+t.test('an empty buffer of small messages keeps a slab of 2 KiB, a full one slabs of 8 KiB', t => {
+  const buffer = new OutputBuffer();
+  buffer.append(Buffer.alloc(10));
+  t.equal(buffer.take(10)[0]?.buffer.byteLength, 2048);
+  for (let i = 0; i < 300; i += 1) buffer.append(Buffer.alloc(10));
+  const sizes = buffer.take(3000).map(chunk => chunk.buffer.byteLength);
+  t.same(sizes, [2048, 8192]);
+  t.end();
+});
+
+t.test('what was taken is not written to again: 20 B stay as they were while 8 KiB follow', t => {
+  const buffer = new OutputBuffer();
+  buffer.append(Buffer.alloc(20, 1));
+  const [first] = buffer.take(20);
+  for (let i = 0; i < 800; i += 1) buffer.append(Buffer.alloc(10, 2));
+  t.same(first, new Uint8Array(20).fill(1));
+  t.end();
+});
+
+t.test('what was taken is not kept alive: of 64 chunks of 64 KiB none is, once all but one are taken', t => {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  const buffer = new OutputBuffer();
+  const before = process.memoryUsage().arrayBuffers;
+  for (let i = 0; i < 64; i += 1) buffer.append(Buffer.allocUnsafeSlow(65_536));
+  for (let i = 0; i < 63; i += 1) buffer.take(65_536);
+  gc();
+  t.ok(process.memoryUsage().arrayBuffers - before < 4 * 65_536);
+  t.equal(buffer.byteLength, 65_536);
   t.end();
 });
