@@ -59,6 +59,11 @@ export class Endpoint {
     this.consumeHeld();
   }
 
+  /** Takes no more: what comes from now on keeps its credit. */
+  hold(): void {
+    this.#reading = false;
+  }
+
   consumeHeld(): void {
     const held = this.#heldBytes;
     this.#heldBytes = 0;

@@ -9,6 +9,7 @@ import type { ByteStream } from '../../lib/core/ports.ts';
 import type { Closed, CloseReason, Connected } from '../../lib/core/session.ts';
 import { type RelayHandle, relay as tcpRelay } from '../../lib/relay/tcp.ts';
 import { Endpoint, quiet, sha256 } from './relay-endpoint.ts';
+import { connectedFacts } from './relay-facts.ts';
 
 /** Two ends of one connection. */
 export interface StreamPair {
@@ -40,26 +41,6 @@ export type Join = (
 
 const joinTcp: Join = (client, upstream, session, onClosed) =>
   tcpRelay(client, upstream, session, { clock: systemClock, onClosed });
-
-export const connectedFacts: Connected = {
-  session: '00112233445566ff',
-  listener: 'public',
-  acceptedAtMs: 1,
-  peerAddress: '127.0.0.1',
-  peerPort: 40_000,
-  serverName: 'legacy.example',
-  alpn: '',
-  tlsVersion: 'TLSv1.3',
-  cipher: 'TLS_AES_128_GCM_SHA256',
-  resumed: false,
-  principal: { kind: 'workload', source: 'ci', name: 'spiffe://example/job', groups: [] },
-  credential: { kind: 'certificate', id: 'ab', issuedAtMs: 0, expiresAtMs: 9e12 },
-  action: 'connect',
-  target: 'legacy',
-  rule: 'permit-ci',
-  upstream: 'tls://10.0.0.5:7443',
-  connectedAtMs: 2,
-};
 
 /** A client, the relay, and a server; client and server are the test's. */
 interface Scene {
