@@ -34,6 +34,11 @@ export class StepCarrier implements Carrier {
     if (this.peer) this.peer.#close(new Error('reset'));
   }
 
+  /** This end sees its connection break; the other hears nothing of it, and what it writes goes nowhere. */
+  vanish(): void {
+    this.#close(new Error('network is unreachable'));
+  }
+
   pause(): void {
     throw new Error('a tunnel never pauses its carrier');
   }
@@ -60,7 +65,7 @@ export class StepCarrier implements Carrier {
   }
 
   #toPeer(event: (events: CarrierEvents) => void): void {
-    if (this.peer?.events) event(this.peer.events);
+    if (this.peer?.events && !this.peer.#closed) event(this.peer.events);
   }
 
   #close(error: Error | undefined): void {

@@ -93,7 +93,7 @@ const noHandler: LinkHandler = { frame() {}, data() {}, read() {}, malformed() {
 class World {
   readonly clock: ManualClock = new ManualClock();
   readonly limits: TunnelLimits;
-  readonly carriers: [StepCarrier, StepCarrier];
+  carriers: [StepCarrier, StepCarrier];
   readonly pools: [WindowPool, WindowPool];
   readonly sessions: [TunnelSession, TunnelSession];
   readonly pairs: Pair[] = [];
@@ -117,7 +117,7 @@ class World {
         role: 'connect',
         peerEarlyWindow: this.limits.earlyWindowBytes,
         roundTripMs: 10,
-        patienceMs: 0,
+        patienceMs: this.limits.patienceMs,
       },
       link,
       {
@@ -140,6 +140,28 @@ class World {
         },
       },
     );
+  }
+
+  /** Both ends see it, or the client alone: what was on its way is lost, in the middle of a frame too. */
+  cut(seenByBoth: boolean): void {
+    if (seenByBoth) this.carriers[0].destroy();
+    else this.carriers[0].vanish();
+  }
+
+  /** As the handshake does it: each end says what it received, the gateway first takes the client's word. */
+  resume(): void {
+    if (this.sessions[0].attached) return;
+    this.carriers = stepPipe();
+    const [near, far] = this.carriers.map(carrier => new Link(carrier, noHandler, this.clock, this.limits));
+    near?.start();
+    far?.start();
+    assert.ok(near && far);
+    let received = -1;
+    const answer = (offset: number): void => {
+      received = offset;
+    };
+    assert.ok(this.sessions[1].resume(far, this.sessions[0].offsets.received, answer), 'the gateway goes on');
+    assert.ok(this.sessions[0].resume(near, received), 'the client goes on');
   }
 
   open(): void {
@@ -185,6 +207,7 @@ class World {
         for (const end of [pair.near, pair.far]) end?.consume(end.read - end.consumed);
       }
       await tick();
+      this.resume();
       for (const carrier of this.carriers) carrier.step(1 << 20);
       this.clock.advance(this.limits.ackDelayMs);
       await tick();
@@ -220,12 +243,16 @@ type Step =
       readonly bytes: number;
     }
   | { readonly do: 'carry'; readonly far: boolean; readonly bytes: number }
+  | { readonly do: 'cut'; readonly far: boolean }
+  | { readonly do: 'resume' }
   | { readonly do: 'pass'; readonly ms: number };
 
 const stream = fc.nat(5);
 const far = fc.boolean();
 const bytes = fc.oneof(fc.constantFrom(1, 100, 1_000), fc.integer({ min: 1, max: 5_000 }));
 const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
+  { arbitrary: fc.record({ do: fc.constant('cut' as const), far }), weight: 1 },
+  { arbitrary: fc.record({ do: fc.constant('resume' as const) }), weight: 2 },
   { arbitrary: fc.record({ do: fc.constant('open' as const) }), weight: 2 },
   { arbitrary: fc.record({ do: fc.constant('accept' as const), stream, far }), weight: 2 },
   { arbitrary: fc.record({ do: fc.constant('write' as const), stream, far, bytes }), weight: 6 },
@@ -250,6 +277,8 @@ function act(world: World, step: Step): void {
   if (step.do === 'open') return world.open();
   if (step.do === 'carry') return void world.carriers[step.far ? 1 : 0].step(step.bytes);
   if (step.do === 'pass') return world.clock.advance(step.ms);
+  if (step.do === 'cut') return world.cut(step.far);
+  if (step.do === 'resume') return world.resume();
   const pair = world.pairs[step.stream % Math.max(1, world.pairs.length)];
   const end = step.far ? pair?.far : pair?.near;
   if (!pair || !end) return;
@@ -299,7 +328,13 @@ async function play(world: World, steps: readonly Step[]): Promise<void> {
 }
 
 /** Time passes here while nothing is carried: what ends a session for that has its own tests. */
-const timeless: TunnelLimits = { ...defaultTunnelLimits, pingIntervalMs: 1e15, openTimeoutMs: 1e15 };
+const timeless: TunnelLimits = {
+  ...defaultTunnelLimits,
+  pingIntervalMs: 1e15,
+  openTimeoutMs: 1e15,
+  patienceMs: 1e15,
+  closedPatienceMs: 1e15,
+};
 
 /** As small as it goes: each limit is met within a few bytes. */
 const tiny: TunnelLimits = {
@@ -319,7 +354,7 @@ for (const [name, limits, growth, runs] of [
   ['the default limits', timeless, 1 << 24, 60],
 ] as const) {
   t.test(
-    `any interleaving delivers the same bytes, passes no window and never hangs, with ${name}`,
+    `any interleaving, cut and resumed anywhere, delivers the same bytes, passes no window and never hangs, with ${name}`,
     async t => {
       const property = fc.asyncProperty(
         fc.array(stepArbitrary, { minLength: 1, maxLength: 150, size: 'max' }),
