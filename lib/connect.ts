@@ -1,10 +1,10 @@
 import type { LoadedClientConfig } from './config/client.ts';
+import { formatAddress } from './core/address.ts';
 import { BufferedStream } from './core/buffered-stream.ts';
 import { LockwireError, messageOf } from './core/errors.ts';
 import type { Carrier } from './core/ports.ts';
 import { admittedUsers, LocalAdmission } from './local-admission.ts';
 import { LocalLegs } from './local-leg.ts';
-import { formatAddress } from './transport/address.ts';
 import { type LocalListener, type LocalPeer, listenLocal } from './transport/local.ts';
 import { makeTunnelSide, type SidePorts, stoppingLeg } from './tunnel-side.ts';
 import type { Ingress } from './wire/tunnel/frames.ts';

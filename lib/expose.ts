@@ -1,9 +1,9 @@
 import type { LoadedClientConfig } from './config/client.ts';
 import { type RunningSide, settled } from './connect.ts';
+import { formatAddress } from './core/address.ts';
 import { BufferedStream } from './core/buffered-stream.ts';
 import { messageOf } from './core/errors.ts';
 import { LocalLegs } from './local-leg.ts';
-import { formatAddress } from './transport/address.ts';
 import { dialLocal } from './transport/local.ts';
 import type { TunnelStream } from './tunnel/stream.ts';
 import { makeTunnelSide, type SidePorts, stoppingLeg } from './tunnel-side.ts';

@@ -1,11 +1,11 @@
 import { loadGatewayConfig } from '../config/load-gateway.ts';
 import type { LoadedGatewayConfig, LoadedListener } from '../config/loaded.ts';
 import { formatProblem } from '../config/problem.ts';
+import { formatAddress } from '../core/address.ts';
 import { systemClock } from '../core/clock.ts';
 import { LockwireError } from '../core/errors.ts';
 import { type RunningGateway, startGateway } from '../gateway.ts';
 import { createMetrics } from '../observe/metrics.ts';
-import { formatAddress } from '../transport/address.ts';
 import type { Command } from './command.ts';
 import { runUntilSignalled } from './lifetime.ts';
 import { logLevelOption, makeLog } from './logging.ts';

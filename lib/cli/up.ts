@@ -3,6 +3,14 @@ import { join, resolve } from 'node:path';
 import { loadClientConfig } from '../config/client.ts';
 import { loadGatewayConfig } from '../config/load-gateway.ts';
 import { type RunningSide, startConnect } from '../connect.ts';
+import {
+  formatAddress,
+  isLoopback,
+  maxUnixPathBytes,
+  parseBind,
+  parseLocalAddress,
+} from '../core/address.ts';
+import { safeText } from '../core/bytes.ts';
 import { systemClock } from '../core/clock.ts';
 import { LockwireError } from '../core/errors.ts';
 import type { Log } from '../core/ports.ts';
@@ -13,13 +21,6 @@ import { startExpose } from '../expose.ts';
 import { type RunningGateway, startGateway } from '../gateway.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { holdLock } from '../store/instance-key.ts';
-import {
-  formatAddress,
-  isLoopback,
-  maxUnixPathBytes,
-  parseHostPort,
-  parseLocalAddress,
-} from '../transport/address.ts';
 import type { Command, CommandIo } from './command.ts';
 import { opaqueTargets } from './gateway.ts';
 import { runUntilSignalled, type Stoppable } from './lifetime.ts';
@@ -80,9 +81,15 @@ function readSettings(given: {
   gateway: string;
   directory: string;
 }): Settings {
-  const listen = formatAddress(parseLocalAddress(given.listen));
-  const to = given.to === undefined ? undefined : formatAddress(parseLocalAddress(given.to));
-  const gateway = parseHostPort(given.gateway);
+  const listen = formatAddress(parseLocalAddress(given.listen, '--listen'));
+  const to = given.to === undefined ? undefined : formatAddress(parseLocalAddress(given.to, '--to'));
+  const gateway = parseBind(given.gateway);
+  if (gateway === undefined) {
+    throw new LockwireError(
+      'usage',
+      `--gateway "${safeText(given.gateway)}": expected 127.0.0.1:PORT or [::1]:PORT`,
+    );
+  }
   if (!isLoopback(gateway.host)) {
     throw new LockwireError('usage', `--gateway ${given.gateway}: development material is for loopback only`);
   }

@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { LockwireError, messageOf } from '../core/errors.ts';
 import {
-  formatHostPort,
+  formatAddress,
   type HostPort,
   isDnsName,
   type LocalAddress,
   parseHostPort,
   parseLocalAddress,
-} from './address.ts';
+} from '../core/address.ts';
+import { LockwireError, messageOf } from '../core/errors.ts';
 import { checkBundle, checkChain, checkKey, type Findings } from './certificates.ts';
 import { type ClientFile, clientSchema, type LogLevel, logLevels } from './client-schema.ts';
 import type { Environment } from './environment.ts';
@@ -103,7 +103,7 @@ export async function loadClientConfig(
     throw new LockwireError('usage', 'no credential: give --token-file FILE, or --cert FILE and --key FILE');
   if (proxyApplies(options.env, gateway))
     warnings.push(
-      `HTTPS_PROXY is set, but this build reaches the gateway directly; where ${formatHostPort(gateway)} can be reached without the proxy, add it to NO_PROXY`,
+      `HTTPS_PROXY is set, but this build reaches the gateway directly; where ${formatAddress(gateway)} can be reached without the proxy, add it to NO_PROXY`,
     );
   return {
     role,
@@ -286,7 +286,7 @@ function wrong(flag: string): (error: unknown) => never {
  * `$XDG_STATE_HOME/lockwire/instances/`, as the XDG base directory specification says.
  */
 function defaultInstanceKeyFile(env: Environment, role: Role, target: string, local: LocalAddress): string {
-  const place = local.kind === 'unix' ? local.path : formatHostPort(local);
+  const place = local.kind === 'unix' ? local.path : formatAddress(local);
   const digest = createHash('sha256').update(place).digest('hex').slice(0, 12);
   const stated = env.XDG_STATE_HOME;
   // The specification: a relative path there is to be ignored.

@@ -1,4 +1,4 @@
-import { isLoopback, parseBind } from './address.ts';
+import { isLoopback, parseBind } from '../core/address.ts';
 import type { CertificatesEntry, IssuerEntry, ListenerEntry, TargetEntry } from './gateway-file.ts';
 import type { JsonDocument } from './json-document.ts';
 import type { ConfigPath } from './problem.ts';

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { isDnsName, parseBind, parseHostPort } from './address.ts';
+import { isDnsName, parseBind, parseHostPort } from '../core/address.ts';
 import { durationPattern, formatDuration, parseDuration } from './duration.ts';
 
 /** The kinds of values that settings have. A message that starts with `expected ` says what would have been right. */

@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
-import { maxUnixPathBytes, parseBind } from './address.ts';
+import { maxUnixPathBytes, parseBind } from '../core/address.ts';
 import { crossCheck, type Placed } from './cross-checks.ts';
 import type { GatewayFile } from './gateway-file.ts';
 import { adminSchema, entrySchemas, gatewaySchema, policySchema, storeSchema } from './gateway-schema.ts';

@@ -1,4 +1,4 @@
-import type { HostPort } from './address.ts';
+import type { HostPort } from '../core/address.ts';
 import type { LimitsEntry } from './gateway-file.ts';
 import type { Problem } from './problem.ts';
 

@@ -1,8 +1,8 @@
 import type { X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
+import { type HostPort, parseBind, parseHostPort } from '../core/address.ts';
 import { developmentIssuerPrefix } from '../core/development.ts';
 import { messageOf } from '../core/errors.ts';
-import { type HostPort, parseBind, parseHostPort } from './address.ts';
 import {
   type CheckedCertificates,
   checkBundle,

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { HostPort } from './address.ts';
+import type { HostPort } from '../core/address.ts';
 import type { Environment } from './environment.ts';
 
 /** True where the environment asks for a proxy on the way to this host over TLS. */

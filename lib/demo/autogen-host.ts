@@ -1,18 +1,13 @@
 /** An AutoGen host of our own: what `lockwire up` puts behind the wire where no other host is named. */
 import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { type LocalAddress, parseLocalAddress } from '../core/address.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { LockwireError } from '../core/errors.ts';
 import type { Log } from '../core/ports.ts';
 import { AgentRpcHandlers, type HostStats } from './agent-rpc-handlers.ts';
-import {
-  busy,
-  clearStaleSocket,
-  type LoopbackAddress,
-  makeSocketPrivate,
-  parseLoopbackAddress,
-} from './loopback-address.ts';
 import { defaultHostLimits, type HostLimits } from './options.ts';
 import { agentRpcService } from './service.ts';
+import { busy, clearStaleSocket, makeSocketPrivate } from './unix-socket.ts';
 
 export interface AutogenHostOptions {
   /** `127.0.0.1:PORT`, `[::1]:PORT` or `unix:PATH`; port 0 takes a free one. */
@@ -40,7 +35,7 @@ export async function startAutogenHost(options: AutogenHostOptions): Promise<Aut
     'grpc.max_concurrent_streams': limits.maxConcurrentStreams,
   });
   server.addService(agentRpcService, handlers.implementation());
-  const address = await bind(server, parseLoopbackAddress(options.address));
+  const address = await bind(server, parseLocalAddress(options.address, 'address'));
   options.log.info({ address }, 'AutoGen host is ready');
   return {
     address,
@@ -52,7 +47,7 @@ export async function startAutogenHost(options: AutogenHostOptions): Promise<Aut
   };
 }
 
-async function bind(server: Server, address: LoopbackAddress): Promise<string> {
+async function bind(server: Server, address: LocalAddress): Promise<string> {
   if (address.kind === 'unix') {
     await clearStaleSocket(address.path);
     await listen(server, `unix:${address.path}`);

@@ -1,5 +1,6 @@
 /** All that `lockwire up` needs and no one has yet: a CA, a certificate, an issuer, a policy and a config. */
 import { join, resolve } from 'node:path';
+import { parseLocalAddress } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
 import {
   developmentConfig,
@@ -9,7 +10,6 @@ import {
 } from './development-config.ts';
 import { developmentAudience, type TokenRequest } from './development-issuer.ts';
 import { developmentKeys } from './development-keys.ts';
-import { parseLoopbackAddress } from './loopback-address.ts';
 import { ensurePrivateDirectory, writePrivateFile } from './private-files.ts';
 import { startRenewal, type TokenRenewal, type TokenRenewalOptions } from './token-renewal.ts';
 
@@ -108,6 +108,6 @@ export async function prepareDevelopment(options: DevelopmentOptions): Promise<D
 /** Development material never serves beyond loopback. */
 function bindAddress({ host, port }: { readonly host: string; readonly port: number }): string {
   const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-  parseLoopbackAddress(address);
+  parseLocalAddress(address, 'listen');
   return address;
 }

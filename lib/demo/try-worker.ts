@@ -7,6 +7,7 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
+import { parseLocalAddress } from '../core/address.ts';
 import { safeText } from '../core/bytes.ts';
 import { LockwireError } from '../core/errors.ts';
 import {
@@ -16,7 +17,6 @@ import {
   type Payload,
   type RpcResponse,
 } from './agent-rpc.ts';
-import { parseLoopbackAddress } from './loopback-address.ts';
 import { type Incoming, workerChannel } from './service.ts';
 
 type Channel = ClientDuplexStream<Buffer, Incoming>;
@@ -38,7 +38,7 @@ export class TryWorker {
   #closing = false;
 
   constructor(address: string, clientId: string) {
-    parseLoopbackAddress(address);
+    parseLocalAddress(address, 'address');
     this.clientId = clientId;
     this.#address = address;
     this.#metadata.set('client-id', clientId);

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { formatAddress, plainAddress } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
 import { codeOf, LockwireError, messageOf } from '../core/errors.ts';
 import type { AcceptedConnection, Log, Metrics } from '../core/ports.ts';
-import { formatAddress, plainAddress } from './address.ts';
 import { exporterOf } from './exporter.ts';
 import { type Complete, readFirstBytes } from './first-bytes.ts';
 import { LeakyBuckets } from './leaky-buckets.ts';

@@ -1,10 +1,10 @@
 import { chmodSync, existsSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import { formatAddress, type LocalAddress, plainAddress } from '../core/address.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { codeOf, LockwireError, messageOf } from '../core/errors.ts';
 import type { Carrier } from '../core/ports.ts';
-import { formatAddress, type LocalAddress, plainAddress } from './address.ts';
 import { defaultLocalOptions, type LocalOptions } from './options.ts';
 import { SocketCarrier } from './socket-carrier.ts';
 import type { Endpoint } from './socket-table.ts';

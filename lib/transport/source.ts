@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import { plainAddress } from './address.ts';
+import { plainAddress } from '../core/address.ts';
 
 /** Whom the limits before identity count: an IPv4 address, or an IPv6 /64, which is what one customer is given. */
 export function sourceOf(address: string): string {

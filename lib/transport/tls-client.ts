@@ -8,10 +8,10 @@ import {
   type SecureContext,
   type TLSSocket,
 } from 'node:tls';
+import { formatAddress } from '../core/address.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { codeOf, LockwireError, messageOf } from '../core/errors.ts';
 import type { DialledConnection, TlsFacts } from '../core/ports.ts';
-import { formatAddress } from './address.ts';
 import { assertKeyMatches, fingerprint, issuerName, isValidAt, splitPem } from './certificates.ts';
 import { exporterOf } from './exporter.ts';
 import { type DialerOptions, defaultDialTimeoutMs } from './options.ts';

@@ -1,14 +1,14 @@
 import t from 'tap';
+import { formatDuration, parseDuration } from '../../../lib/config/duration.ts';
+import { editDistance, nearMiss } from '../../../lib/config/near-miss.ts';
+import { formatPath, showValue } from '../../../lib/config/problem.ts';
 import {
-  formatHostPort,
+  formatAddress,
   isLoopback,
   parseBind,
   parseHostPort,
   parseLocalAddress,
-} from '../../../lib/config/address.ts';
-import { formatDuration, parseDuration } from '../../../lib/config/duration.ts';
-import { editDistance, nearMiss } from '../../../lib/config/near-miss.ts';
-import { formatPath, showValue } from '../../../lib/config/problem.ts';
+} from '../../../lib/core/address.ts';
 
 t.test('durations are a whole number and a unit, and nothing else', async t => {
   for (const [text, ms] of [
@@ -102,7 +102,7 @@ t.test('loopback is told from what only looks like it', async t => {
     '::ffff:10.0.0.1',
   ])
     t.notOk(isLoopback(host), host);
-  t.equal(formatHostPort({ host: '::1', port: 2 }), '[::1]:2');
+  t.equal(formatAddress({ host: '::1', port: 2 }), '[::1]:2');
 });
 
 t.test('a local address is loopback or a unix socket', async t => {

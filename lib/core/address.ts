@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
-import { LockwireError } from '../core/errors.ts';
+import { safeText } from './bytes.ts';
+import { LockwireError } from './errors.ts';
 
 /** An IP address and a port; port 0 where the system is to choose one. */
 export interface HostPort {
@@ -12,8 +13,8 @@ export type LocalAddress =
   | ({ readonly kind: 'tcp' } & HostPort)
   | { readonly kind: 'unix'; readonly path: string };
 
-/** What fits `sun_path`, without its terminating zero. */
-export const maxUnixPathBytes = 107;
+/** What fits `sun_path` without its terminating zero: 108 bytes on Linux, 104 on macOS. */
+export const maxUnixPathBytes: number = process.platform === 'linux' ? 107 : 103;
 
 const hostPort = /^(?:\[([^\]]+)\]|([^:[\]]+)):(0|[1-9][0-9]{0,4})$/;
 // RFC 1123 section 2.1; a whole name of digits and dots is no name but a mistyped address.
@@ -33,7 +34,7 @@ function splitHostPort(text: string): HostPort | undefined {
 /** An address to bind: an IP address (or `localhost`, which is 127.0.0.1) and a port. */
 export function parseBind(text: string): HostPort | undefined {
   const address = splitHostPort(text);
-  if (address?.host === 'localhost') return { host: '127.0.0.1', port: address.port };
+  if (address?.host.toLowerCase() === 'localhost') return { host: '127.0.0.1', port: address.port };
   return address !== undefined && isIP(address.host) !== 0 ? address : undefined;
 }
 
@@ -48,14 +49,27 @@ export function isDnsName(text: string): boolean {
   return dnsName.test(text);
 }
 
-/** True for addresses that never leave this machine. */
+/** True for addresses that never leave this machine, and for the name `localhost`; other names are not looked up. */
 export function isLoopback(host: string): boolean {
-  return host === '::1' || (isIP(host) === 4 && host.startsWith('127.')) || /^::ffff:127\./i.test(host);
+  return (
+    host === '::1' ||
+    host.toLowerCase() === 'localhost' ||
+    (isIP(host) === 4 && host.startsWith('127.')) ||
+    /^::ffff:127\./i.test(host)
+  );
 }
 
-/** `127.0.0.1:8443`, `[::1]:8443`. */
-export function formatHostPort({ host, port }: HostPort): string {
+/** `127.0.0.1:8443`, `[::1]:8443`, `unix:/run/x.sock`. */
+export function formatAddress(address: HostPort | LocalAddress): string {
+  if ('path' in address) return `unix:${address.path}`;
+  const { host, port } = address;
   return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** `::ffff:192.0.2.1`, as dual-stack sockets report IPv4 peers (RFC 4291 section 2.5.5.2), as `192.0.2.1`. */
+export function plainAddress(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  return mapped?.[1] ?? address;
 }
 
 /** `127.0.0.1:PORT`, `[::1]:PORT` or `unix:PATH`; throws `usage` naming what was given. */
@@ -63,11 +77,14 @@ export function parseLocalAddress(text: string, what: string): LocalAddress {
   if (text.startsWith('unix:')) return unixAddress(text.slice('unix:'.length), what);
   const address = parseBind(text);
   if (address === undefined)
-    throw new LockwireError('usage', `${what} "${text}": expected 127.0.0.1:PORT, [::1]:PORT or unix:PATH`);
+    throw new LockwireError(
+      'usage',
+      `${what} "${safeText(text, 120)}": expected 127.0.0.1:PORT, [::1]:PORT or unix:PATH`,
+    );
   if (!isLoopback(address.host))
     throw new LockwireError(
       'usage',
-      `${what} "${text}" is not loopback: plaintext never leaves this machine; expected 127.0.0.1:PORT, [::1]:PORT or unix:PATH`,
+      `${what} "${safeText(text, 120)}" is not loopback: plaintext never leaves this machine; expected 127.0.0.1:PORT, [::1]:PORT or unix:PATH`,
     );
   return { kind: 'tcp', ...address };
 }
