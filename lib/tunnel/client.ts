@@ -3,7 +3,7 @@ import { codeOf, LockwireError, messageOf } from '../core/errors.ts';
 import type { DialledConnection, InstanceKey, Log } from '../core/ports.ts';
 import type { CloseReason } from '../core/session.ts';
 import type { Role } from '../wire/tunnel/frames.ts';
-import { type Dialled, dialTunnel, type Fresh, TunnelRefused } from './handshake-dial.ts';
+import { type DialHandshake, type Dialled, dialTunnel, type Fresh, TunnelRefused } from './handshake-dial.ts';
 import type { SessionPorts, TunnelSession } from './session.ts';
 
 export interface TunnelClientOptions {
@@ -38,6 +38,8 @@ export interface TunnelClientPorts
   dial(): Promise<DialledConnection>;
   /** The current token; '' where the TLS client certificate is the credential. */
   token(): Promise<string>;
+  /** What binds this instance and its gateway to each other, asked before each dial; nothing where absent. */
+  trust?(): Pick<DialHandshake, 'gatewayKey' | 'gatewayFingerprint' | 'enrollment'>;
   onUp(dialled: Fresh): void;
   /** The connection was lost and another took its place; the streams noticed nothing. */
   onResumed(awayMs: number): void;
@@ -134,6 +136,7 @@ export class TunnelClient {
         certificateIssuer: connection.facts.peerIssuer ?? 'an unknown issuer',
         software,
         ...(lost ? { resume: { session: lost, secret: this.#secret, attempt: this.#attempt } } : {}),
+        ...this.#ports.trust?.(),
       },
       {
         ...this.#ports,

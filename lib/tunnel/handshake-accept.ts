@@ -22,6 +22,8 @@ export interface AcceptHandshake {
   /** The session's id: in logs at both ends. */
   readonly session: string;
   readonly gatewayKey: InstanceKey;
+  /** Former keys, as `encodeRotations` gives them; none where absent. */
+  readonly rotation?: Uint8Array;
   /** This gateway process, and how many stand behind the same address. */
   readonly instance: string;
   readonly instances: number;
@@ -115,13 +117,14 @@ class Accepting implements LinkHandler {
 
   begin(link: Link): void {
     this.#link = link;
-    const { gatewayKey, exporter } = this.#options;
+    const { gatewayKey, exporter, rotation = new Uint8Array(0) } = this.#options;
     link.start();
     link.send(0, {
       type: 'challenge',
       nonce: this.#nonce,
       gatewayKey: gatewayKey.publicKey,
       signature: gatewayKey.sign(challengeMessage(exporter, this.#nonce)),
+      rotation,
     });
     this.#sentMs = this.#clock.monotonic();
   }

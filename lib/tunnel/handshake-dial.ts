@@ -16,6 +16,7 @@ import {
   verifyProof,
   welcomeMessage,
 } from './proof.ts';
+import { followsFrom, keyFingerprint } from './rotation.ts';
 import { type SessionPorts, TunnelSession } from './session.ts';
 import { reasonOf } from './verdict.ts';
 
@@ -30,8 +31,12 @@ export interface DialHandshake {
   readonly exporter: Uint8Array;
   /** Who issued the certificate that TLS saw: named where TLS turns out to be intercepted. */
   readonly certificateIssuer: string;
-  /** The gateway's key where it is pinned. */
+  /** The gateway's key where it is pinned: no other is taken but one that it signed itself, or a follower of it. */
   readonly gatewayKey?: Uint8Array;
+  /** The beginning of its fingerprint, where nothing is pinned yet: a one-time code brings it. */
+  readonly gatewayFingerprint?: string;
+  /** A one-time code that binds this instance's key. */
+  readonly enrollment?: string;
   readonly software: string;
   /** The session that should go on over this connection. */
   readonly resume?: Resumption;
@@ -156,11 +161,16 @@ class Dialling implements LinkHandler {
     this.#fail(new LockwireError('unavailable', `the gateway closed the connection: ${reason.text}`));
   }
 
-  #challenged({ nonce, gatewayKey, signature }: Challenge): void {
-    const { exporter, role, target, token, instanceKey, software, resume } = this.#hello;
-    const pinned = this.#hello.gatewayKey;
-    if (pinned && !Buffer.from(pinned).equals(gatewayKey)) {
-      return this.#intercepted('its key is not the one that was pinned');
+  #challenged({ nonce, gatewayKey, signature, rotation }: Challenge): void {
+    const { exporter, role, target, token, instanceKey, software, enrollment = '', resume } = this.#hello;
+    const { gatewayKey: pinned, gatewayFingerprint: expected = '' } = this.#hello;
+    // Before anything is shown to it: neither a token nor a one-time code goes to a gateway that is not the one.
+    if (
+      pinned ? !followsFrom(pinned, rotation, gatewayKey) : !keyFingerprint(gatewayKey).startsWith(expected)
+    ) {
+      return this.#intercepted(
+        'its key is not the one that was pinned; if the gateway was made anew, enrol this instance again',
+      );
     }
     if (!verifyProof(gatewayKey, challengeMessage(exporter, nonce), signature)) {
       return this.#intercepted('the two ends see different TLS connections');
@@ -180,6 +190,7 @@ class Dialling implements LinkHandler {
       signature: instanceKey.sign(helloMessage(bound)),
       earlyWindow: this.#ports.limits.earlyWindowBytes,
       software,
+      enrollment,
     });
   }
 

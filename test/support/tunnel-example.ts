@@ -37,6 +37,7 @@ function lines(): Line[] {
       nonce: gatewayNonce,
       gatewayKey: gateway.publicKey,
       signature: gateway.sign(challengeMessage(exporter, gatewayNonce)),
+      rotation: new Uint8Array(0),
     }),
     control('▶', 0, {
       type: 'hello',
@@ -48,6 +49,7 @@ function lines(): Line[] {
       signature: dialler.sign(helloMessage(bound)),
       earlyWindow: 16_384,
       software: 'example',
+      enrollment: '',
     }),
     control('◀', 0, {
       type: 'welcome',

@@ -94,6 +94,8 @@ function fieldArbitrary(field: Field): fc.Arbitrary<unknown> {
       });
     case 'enum':
       return fc.constantFrom(...field.values.filter(value => value !== undefined));
+    case 'blob':
+      return fc.uint8Array({ maxLength: field.maxBytes }).map(Buffer.from);
     case 'bytes':
       return fc.uint8Array({ minLength: field.bytes, maxLength: field.bytes }).map(Buffer.from);
     case 'string':

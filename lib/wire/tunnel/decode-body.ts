@@ -19,6 +19,8 @@ function fault(message: Message, why: string): LockwireError {
   return new LockwireError('protocol', `${message.type}: ${why}`);
 }
 
+const noBytes = new Uint8Array(0);
+
 /** proto3 leaves defaults out; keys and signatures have none. */
 function emptyValue(field: Field): unknown {
   switch (field.kind) {
@@ -26,6 +28,8 @@ function emptyValue(field: Field): unknown {
       return 0;
     case 'string':
       return '';
+    case 'blob':
+      return noBytes;
     case 'bytes':
       return undefined;
     case 'enum':
@@ -85,10 +89,12 @@ function slice(message: Message, field: Field, bytes: Uint8Array): unknown {
     }
     return bytes;
   }
-  if (field.kind !== 'string') throw fault(message, `${field.name} has the wrong wire type`);
+  if (field.kind !== 'string' && field.kind !== 'blob')
+    throw fault(message, `${field.name} has the wrong wire type`);
   if (bytes.byteLength > field.maxBytes) {
     throw fault(message, `${field.name} of ${bytes.byteLength} bytes, limit ${field.maxBytes}`);
   }
+  if (field.kind === 'blob') return bytes;
   try {
     return utf8.decode(bytes);
   } catch {

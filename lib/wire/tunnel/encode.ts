@@ -87,6 +87,9 @@ function wireValue(field: Field, value: unknown): number | Uint8Array {
       invariant(encoded.byteLength <= field.maxBytes, `${field.name} of ${encoded.byteLength} bytes`);
       return encoded;
     }
+    case 'blob':
+      invariant(value instanceof Uint8Array && value.byteLength <= field.maxBytes, `${field.name} too large`);
+      return value;
     case 'bytes':
       invariant(
         value instanceof Uint8Array && value.byteLength === field.bytes,

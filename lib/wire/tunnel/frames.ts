@@ -10,6 +10,8 @@ export interface Challenge {
   readonly nonce: Uint8Array;
   readonly gatewayKey: Uint8Array;
   readonly signature: Uint8Array;
+  /** Former keys with their signatures, oldest first; empty where the key was never changed. */
+  readonly rotation: Uint8Array;
 }
 
 export interface Hello {
@@ -23,6 +25,8 @@ export interface Hello {
   readonly signature: Uint8Array;
   readonly earlyWindow: number;
   readonly software: string;
+  /** A one-time code, or ''. */
+  readonly enrollment: string;
 }
 
 export interface Welcome {

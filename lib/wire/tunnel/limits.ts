@@ -9,6 +9,10 @@ export const maxControlBodyBytes = 4_096;
 /** Nonces, keys, secrets and proofs. */
 export const keyBytes = 32;
 export const signatureBytes = 64;
+/** A former key of the gateway and its signature over the next, and how many of them a Challenge brings. */
+export const rotationEntryBytes: 96 = 96;
+export const maxRotations = 16;
+export const maxRotationBytes: number = rotationEntryBytes * maxRotations;
 /** Text that is shown to a person: Reset, Notice, GoAway. */
 export const maxTextBytes = 1_024;
 /** Ids: session, instance, decision, software. */

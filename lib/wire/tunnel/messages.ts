@@ -6,6 +6,7 @@ import {
   maxControlBodyBytes,
   maxCredentialBodyBytes,
   maxIdBytes,
+  maxRotationBytes,
   maxStreamId,
   maxTextBytes,
   signatureBytes,
@@ -16,8 +17,10 @@ import {
 export type Field =
   | { readonly kind: 'uint'; readonly name: string; readonly max: number }
   | { readonly kind: 'string'; readonly name: string; readonly maxBytes: number }
-  /** Exactly so many bytes, or absent where `optional`. */
+  /** Exactly so many bytes. */
   | { readonly kind: 'bytes'; readonly name: string; readonly bytes: number }
+  /** Up to so many bytes; absent where empty. */
+  | { readonly kind: 'blob'; readonly name: string; readonly maxBytes: number }
   | { readonly kind: 'enum'; readonly name: string; readonly values: readonly (string | undefined)[] };
 
 export interface Message {
@@ -39,6 +42,7 @@ const maxUint32 = 0xffffffff;
 const uint = (name: string, max: number): Field => ({ kind: 'uint', name, max });
 const text = (name: string, maxBytes: number): Field => ({ kind: 'string', name, maxBytes });
 const bytes = (name: string, length: number): Field => ({ kind: 'bytes', name, bytes: length });
+const blob = (name: string, maxBytes: number): Field => ({ kind: 'blob', name, maxBytes });
 const verdict: readonly Field[] = [
   { kind: 'enum', name: 'code', values: closeCodes },
   text('text', maxTextBytes),
@@ -59,6 +63,7 @@ export const messages: readonly Message[] = [
     bytes('nonce', keyBytes),
     bytes('gatewayKey', keyBytes),
     bytes('signature', signatureBytes),
+    blob('rotation', maxRotationBytes),
   ]),
   message('hello', 3, { ...unsequenced, maxBytes: maxCredentialBodyBytes }, [
     bytes('nonce', keyBytes),
@@ -69,6 +74,7 @@ export const messages: readonly Message[] = [
     bytes('signature', signatureBytes),
     uint('earlyWindow', maxUint32),
     text('software', maxIdBytes),
+    text('enrollment', maxIdBytes),
   ]),
   message('welcome', 4, unsequenced, [
     bytes('signature', signatureBytes),

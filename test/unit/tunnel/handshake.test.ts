@@ -62,6 +62,7 @@ function dial(overrides: Partial<DialHandshake> = {}) {
       type: 'challenge',
       nonce,
       gatewayKey: key.publicKey,
+      rotation: new Uint8Array(0),
       signature: key.sign(challengeMessage(seen, nonce)),
     });
   const welcome = (key: InstanceKey = gatewayKey, change: Partial<Bound> = {}): Welcome => {
@@ -134,6 +135,7 @@ function accept(admit: Admit = async () => identity) {
       signature: key.sign(helloMessage({ ...bound, role: fields.role ?? 'connect' })),
       earlyWindow: 16_384,
       software: 'test',
+      enrollment: '',
       ...fields,
     };
   };

@@ -206,6 +206,7 @@ const attacks: Attack[] = [
         type: 'challenge',
         nonce: Buffer.alloc(32),
         gatewayKey: Buffer.alloc(32),
+        rotation: new Uint8Array(0),
         signature: Buffer.alloc(64),
       },
     ] as const

@@ -8,6 +8,7 @@ import {
   maxCredentialBodyBytes,
   maxDataBytes,
   maxIdBytes,
+  maxRotationBytes,
   maxStreamId,
   maxTextBytes,
   signatureBytes,
@@ -38,6 +39,14 @@ function frame(stream: number, number: number, body: Uint8Array): Buffer {
 
 const zeros = (bytes: number): Buffer => Buffer.alloc(bytes);
 const text = (bytes: number): Buffer => Buffer.alloc(bytes, 'x');
+const challenge = (rotationBytes: number): Buffer =>
+  Buffer.concat([
+    field(1, zeros(32)),
+    field(2, zeros(32)),
+    field(3, zeros(64)),
+    field(4, zeros(rotationBytes)),
+  ]);
+
 const hello = (extra: Buffer): Buffer =>
   Buffer.concat([field(1, zeros(32)), uintField(2, 1), extra, field(5, zeros(32)), field(6, zeros(64))]);
 
@@ -102,6 +111,12 @@ const cases: [string, Buffer, Buffer, string][] = [
     frame(0, 3, hello(zeros(0))),
     frame(0, 2, Buffer.concat([field(1, zeros(32)), field(2, zeros(32)), field(3, zeros(65))])),
     'signature of 65 bytes, expected 64',
+  ],
+  [
+    `maxRotationBytes ${maxRotationBytes}`,
+    frame(0, 2, challenge(maxRotationBytes)),
+    frame(0, 2, challenge(maxRotationBytes + 1)),
+    'rotation of 1537 bytes, limit 1536',
   ],
   [
     'integers of 2^53 - 1',

@@ -38,9 +38,13 @@ function toTwin(item: Item): protobuf.Message {
     if (field.kind === 'enum') {
       const name = protoEnum[field.name]!(String(value));
       if (value !== field.values[0]) body[field.name] = name;
-    } else if (value !== 0 && value !== '') body[field.name] = value;
+    } else if (value !== 0 && value !== '' && !isEmpty(value)) body[field.name] = value;
   }
   return Frame.fromObject({ ...stream, [item.frame.type]: body });
+}
+
+function isEmpty(value: unknown): boolean {
+  return value instanceof Uint8Array && value.byteLength === 0;
 }
 
 function fromTwin(frame: protobuf.Message): Item {
@@ -63,6 +67,8 @@ function fieldValue(field: Field, value: unknown): unknown {
       return Number(value ?? 0);
     case 'string':
       return value ?? '';
+    case 'blob':
+      return Buffer.from((value ?? []) as Uint8Array);
     case 'bytes':
       return Buffer.from(value as Uint8Array);
   }
@@ -115,6 +121,7 @@ function compare(t: Test, message: Message, field: protobuf.Field): void {
 }
 
 function sameType(type: protobuf.Type, proto: protobuf.Field, own: Field): boolean {
+  if (own.kind === 'blob') return proto.type === 'bytes';
   if (own.kind === 'string' || own.kind === 'bytes') return proto.type === own.kind;
   if (own.kind === 'uint') return own.max > 0xffffffff ? proto.type === 'uint64' : proto.type === 'uint32';
   const { values } = type.lookupEnum(proto.type);
