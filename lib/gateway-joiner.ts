@@ -11,6 +11,7 @@ import {
   principalName,
 } from './core/session.ts';
 import type { LiveSessions } from './gateway-live.ts';
+import type { Shares } from './gateway-shares.ts';
 import { PrefaceGate } from './relay/preface-gate.ts';
 import { relay } from './relay/tcp.ts';
 import type { TlsDialer } from './transport/tls-client.ts';
@@ -36,6 +37,7 @@ export interface JoinerPorts {
   readonly authorizer: Authorizer;
   readonly targets: ReadonlyMap<string, Target>;
   readonly exposers: Exposers;
+  readonly shares: Shares;
   readonly live: LiveSessions;
 }
 
@@ -118,8 +120,14 @@ export class Joiner {
     const session = this.#ports.exposers.pick(target.name, target.stateful);
     if (session === undefined)
       throw new LockwireError('unavailable', `no expose serves target "${target.name}" now`);
-    const upstream = session.open(target.name, asked.ingress, () => asked.accept());
-    this.#relay(permitted, `tunnel:${session.facts.id}`, asked, upstream);
+    const leave = this.#ports.shares.take(session, principalName(permitted.principal));
+    try {
+      const upstream = session.open(target.name, asked.ingress, () => asked.accept());
+      this.#relay(permitted, `tunnel:${session.facts.id}`, asked, upstream, leave);
+    } catch (error) {
+      leave();
+      throw error;
+    }
   }
 
   async #joinDialled(
@@ -132,7 +140,13 @@ export class Joiner {
     this.#relay(permitted, upstream.address, asked, new BufferedStream(carrier));
   }
 
-  #relay(permitted: Permitted, upstream: string, asked: Asked, server: ByteStream): void {
+  #relay(
+    permitted: Permitted,
+    upstream: string,
+    asked: Asked,
+    server: ByteStream,
+    leave: () => void = () => {},
+  ): void {
     const { clock, live } = this.#ports;
     const connected: Connected = { ...permitted, upstream, connectedAtMs: clock.now() };
     let ended = false;
@@ -141,6 +155,7 @@ export class Joiner {
       onClosed: closed => {
         ended = true;
         live.endRelay(connected);
+        leave();
         asked.closed();
         this.#log(closed);
       },

@@ -17,7 +17,7 @@ import type { LiveSessions, LiveTunnel } from './gateway-live.ts';
 import type { Resumable, ResumableTunnels } from './gateway-resume.ts';
 import type { Exposers } from './tunnel/exposers.ts';
 import { type Admission, type Admitted, acceptTunnel, RefusedHello } from './tunnel/handshake-accept.ts';
-import type { TunnelLimits } from './tunnel/options.ts';
+import { exposeLimits, type TunnelLimits } from './tunnel/options.ts';
 import type { SessionPorts, TunnelSession } from './tunnel/session.ts';
 import type { TunnelStream } from './tunnel/stream.ts';
 import type { WindowPool } from './tunnel/window-pool.ts';
@@ -208,7 +208,7 @@ export class TunnelDoor {
     const { clock, limits, pool } = this.#ports;
     return {
       clock,
-      limits,
+      limits: hello.role === 'expose' ? { ...limits, ...exposeLimits } : limits,
       pool,
       onOpen: (stream, request) => {
         const current = state.tunnel?.identity ?? state.renewed ?? identity;

@@ -11,6 +11,7 @@ import { Joiner } from './gateway-joiner.ts';
 import { LiveSessions } from './gateway-live.ts';
 import { identityOptions, listenerOptions, makeTarget, policyOptions } from './gateway-options.ts';
 import { ResumableTunnels } from './gateway-resume.ts';
+import { Shares } from './gateway-shares.ts';
 import { TcpDoor } from './gateway-tcp.ts';
 import { TunnelDoor } from './gateway-tunnels.ts';
 import { type Admin, startAdmin } from './observe/admin-server.ts';
@@ -57,7 +58,16 @@ export async function startGateway(
     const targets = new Map(config.targets.map(target => [target.name, makeTarget(target, clock)]));
     const authenticator = createAuthenticator(identityOptions(config), { clock, log, metrics });
     const authorizer = await createAuthorizer(policyOptions(config), { clock, log, metrics });
-    const joiner = new Joiner({ clock, log, metrics, authorizer, targets, exposers, live });
+    const joiner = new Joiner({
+      clock,
+      log,
+      metrics,
+      authorizer,
+      targets,
+      exposers,
+      shares: new Shares(clock),
+      live,
+    });
     const tunnelDoor = new TunnelDoor({
       clock,
       log,

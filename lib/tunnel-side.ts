@@ -8,7 +8,7 @@ import { type HeldKey, holdFreeInstanceKey } from './store/instance-key.ts';
 import { TlsDialer } from './transport/tls-client.ts';
 import { defaultRedial, TunnelClient, type TunnelClientPorts } from './tunnel/client.ts';
 import { type Fresh, TunnelRefused } from './tunnel/handshake-dial.ts';
-import { defaultTunnelLimits } from './tunnel/options.ts';
+import { defaultTunnelLimits, exposeLimits } from './tunnel/options.ts';
 import { WindowPool } from './tunnel/window-pool.ts';
 
 export interface SidePorts {
@@ -63,7 +63,7 @@ export function makeTunnelSide(
     {
       clock,
       log,
-      limits: defaultTunnelLimits,
+      limits: role === 'expose' ? { ...defaultTunnelLimits, ...exposeLimits } : defaultTunnelLimits,
       pool: new WindowPool(),
       dial: () => dialGateway(dialer),
       token: async () => (token ? await token.read() : ''),

@@ -191,9 +191,9 @@ const limitsSchema: z.ZodType<LimitsEntry> = matching<LimitsEntry>()(
   z.strictObject({
     sessions: count(10_000, 1_000_000).meta({ description: 'Tunnel sessions in all.' }),
     sessionsPerPrincipal: count(64, 100_000).meta({ description: 'Sessions of one principal at a time.' }),
-    streamsPerSession: count(256, 65_536).meta({ description: 'Streams of one tunnel session at a time.' }),
+    streamsPerSession: count(256, 65_536).meta({ description: 'Streams of one connect session at a time.' }),
     pendingOpens: count(64, 65_536).meta({
-      description: 'Opens of one tunnel session that wait for an answer.',
+      description: 'Opens of one connect session that wait for an answer.',
     }),
   }),
 );

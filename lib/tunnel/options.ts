@@ -94,6 +94,29 @@ export const defaultTunnelLimits: TunnelLimits = {
   lingerMs: 2_000,
 };
 
+/**
+ * Where the session of an expose is wider, at both ends: the streams of all its target's clients meet in it, and one
+ * that went away may take many with it at once.
+ */
+export const exposeLimits: Pick<
+  TunnelLimits,
+  | 'maxStreams'
+  | 'maxPendingOpens'
+  | 'opensPerSecond'
+  | 'opensBurst'
+  | 'maxUnackedControlBytes'
+  | 'maxControlQueueBytes'
+  | 'maxRememberedResets'
+> = {
+  maxStreams: 4_096,
+  maxPendingOpens: 1_024,
+  opensPerSecond: 512,
+  opensBurst: 1_024,
+  maxUnackedControlBytes: 1024 * 1024,
+  maxControlQueueBytes: 1024 * 1024,
+  maxRememberedResets: 8_192,
+};
+
 /** Memory for receive windows, shared by all sessions of a process. */
 export interface WindowPoolLimits {
   /** Base windows are halved once so much is promised, and quartered at twice that. */

@@ -34,7 +34,7 @@ type OutboxLimits = Pick<
  * turn. Counts what is sequenced and not yet acknowledged; at the limit data waits.
  */
 export class Outbox implements WriteSource {
-  readonly #limits: OutboxLimits;
+  #limits: OutboxLimits;
   readonly #batch = new FrameBatch();
   /** Frames of the connection, not of the session: they are lost with it. */
   #unsequenced: Uint8Array[] = [];
@@ -54,6 +54,11 @@ export class Outbox implements WriteSource {
   #pong: number | undefined;
 
   constructor(limits: OutboxLimits) {
+    this.#limits = limits;
+  }
+
+  /** The session's own limits, in place of those of the handshake. */
+  obey(limits: OutboxLimits): void {
     this.#limits = limits;
   }
 

@@ -103,6 +103,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
     this.#ports = ports;
     this.#link = link;
     this.#outbox = link.outbox;
+    this.#outbox.obey(ports.limits);
     this.#lastOwn = facts.side === 'dialler' ? -1 : 0;
     const nowMs = this.clock.monotonic();
     this.#liveness = new Liveness(this.limits, nowMs, facts.roundTripMs);

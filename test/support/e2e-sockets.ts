@@ -17,7 +17,7 @@ export interface Host {
 export type Serve = (socket: Socket) => void;
 
 /** Sends each byte back, and half-closes when the client has. */
-const echo: Serve = socket => void socket.pipe(socket);
+export const echo: Serve = socket => void socket.pipe(socket);
 
 /** Says who it is, then ends. */
 export const greet =

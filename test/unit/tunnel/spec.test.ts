@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import * as coreLimits from '../../../lib/core/limits.ts';
 import { closeCodes } from '../../../lib/core/session.ts';
-import { defaultTunnelLimits, defaultWindowPoolLimits } from '../../../lib/tunnel/options.ts';
+import { defaultTunnelLimits, defaultWindowPoolLimits, exposeLimits } from '../../../lib/tunnel/options.ts';
 import * as wireLimits from '../../../lib/wire/tunnel/limits.ts';
 import { messages } from '../../../lib/wire/tunnel/messages.ts';
 import { example, exampleBytes } from '../../support/tunnel-example.ts';
@@ -68,6 +68,10 @@ t.test('the tables of limits have each limit with its default, and no other', as
   };
   for (const [name, value] of Object.entries(limits)) {
     t.equal(named(name)[1], Number(value).toLocaleString('en-US'), name);
+  }
+  for (const [name, value] of Object.entries(exposeLimits)) {
+    const wider = rows.filter(row => row[0] === `\`${name}\`` && row.length === 2);
+    t.same(wider, [[`\`${name}\``, value.toLocaleString('en-US')]], `${name} of an expose`);
   }
   const section = page.slice(page.indexOf('## 10. Limits'), page.indexOf('## 11.'));
   for (const [, name] of section.matchAll(/^\| `(\w+)` \|/gm)) t.ok(name && name in limits, `${name} exists`);
