@@ -1,5 +1,6 @@
 import type { LoadedClientConfig } from './config/client.ts';
-import { formatAddress } from './core/address.ts';
+import { ConnectProxyDoor } from './connect-proxy.ts';
+import { formatAddress, type LocalAddress } from './core/address.ts';
 import { BufferedStream } from './core/buffered-stream.ts';
 import { LockwireError, messageOf } from './core/errors.ts';
 import type { Carrier } from './core/ports.ts';
@@ -12,6 +13,8 @@ import type { Ingress } from './wire/tunnel/frames.ts';
 export interface RunningSide {
   /** Where `connect` listens, or what `expose` dials. */
   readonly address: string;
+  /** Where `connect`'s CONNECT proxy listens. */
+  readonly proxy?: string;
   /** The session with the gateway, once there is one. */
   readonly session: string;
   readonly principal: string;
@@ -30,16 +33,32 @@ const sessionWaitMs = 10_000;
 export async function startConnect(config: LoadedClientConfig, ports: SidePorts): Promise<RunningSide> {
   const { clock, log } = ports;
   const legs = new LocalLegs(clock, log);
-  const users = config.local.kind === 'tcp' ? await admittedUsers(config.allowUsers, log) : undefined;
+  const places = [config.local, ...(config.connectProxy ? [config.connectProxy.address] : [])];
+  const users = places.some(({ kind }) => kind === 'tcp')
+    ? await admittedUsers(config.allowUsers, log)
+    : undefined;
   const admission = new LocalAdmission(users, ports);
   const { client, key, firstSession } = makeTunnelSide(config, ports, stream =>
     stream.reset({ code: 'denied', text: 'a connect takes no streams' }),
   );
 
-  async function enter(carrier: Carrier, from: LocalPeer): Promise<void> {
+  const proxy = new ConnectProxyDoor({
+    clock,
+    log,
+    hosts: config.connectProxy?.hosts ?? [],
+    session: () => client.session(sessionWaitMs),
+    join: (local, session, opened) => {
+      const stream = session.open(config.target, 'proxy');
+      opened();
+      legs.join(local, stream, session.facts.id, config.target, `tunnel:${session.facts.id}`);
+    },
+  });
+
+  async function enter(carrier: Carrier, from: LocalPeer, through: 'port' | 'proxy'): Promise<void> {
     // Nothing of it is read before its user is known.
-    if (await admission.admits(from)) await carry(carrier, from.ingress);
-    else carrier.destroy(true);
+    if (!(await admission.admits(from))) carrier.destroy(true);
+    else if (through === 'proxy') await proxy.enter(carrier);
+    else await carry(carrier, from.ingress);
   }
 
   async function carry(carrier: Carrier, ingress: Ingress): Promise<void> {
@@ -56,30 +75,41 @@ export async function startConnect(config: LoadedClientConfig, ports: SidePorts)
     }
   }
 
-  let listener: LocalListener | undefined;
+  const listeners: LocalListener[] = [];
+  const listen = async (through: 'port' | 'proxy', address: LocalAddress): Promise<string> => {
+    const listener = await listenLocal(address, (carrier, from) => void enter(carrier, from, through));
+    listeners.push(listener);
+    return formatAddress(listener.address);
+  };
+  const close = async (): Promise<void> => {
+    for (const listener of listeners) await listener.close();
+  };
   try {
     // Before the gateway is asked: an address that is taken should be said at once.
-    listener = await listenLocal(config.local, (carrier, from) => void enter(carrier, from));
+    const asked = config.connectProxy;
+    const port = asked?.alone ? undefined : await listen('port', config.local);
+    const proxyAddress = asked && (await listen('proxy', asked.address));
     const { welcome } = await firstSession();
     return {
-      address: formatAddress(listener.address),
+      address: port ?? proxyAddress ?? formatAddress(config.local),
+      ...(proxyAddress === undefined ? {} : { proxy: proxyAddress }),
       session: welcome.session,
       principal: welcome.principal,
       drain: async () => {
-        await listener?.close();
+        await close();
         client.stop(stoppingLeg, true);
         await settled(() => legs.count, config.drainTimeoutMs, ports);
         key.release();
       },
       stop: async () => {
-        await listener?.close();
+        await close();
         legs.closeAll(stoppingLeg);
         client.stop(stoppingLeg, false);
         key.release();
       },
     };
   } catch (error) {
-    await listener?.close();
+    await close();
     client.stop(stoppingLeg, false);
     key.release();
     throw error;

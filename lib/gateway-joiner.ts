@@ -90,10 +90,11 @@ export class Joiner {
     // A unix socket has a mode, and no web page can reach it; a port of the machine is open to any page's browser.
     if (!found.grpc || asked.ingress === 'unix') return await this.#connect(permitted, found, asked);
     const gate = new PrefaceGate(asked.stream, this.#ports.clock);
-    const gated = { ...asked, stream: gate };
+    const gated = { ...asked, stream: gate.stream };
     const verdict = await gate.verdict;
     if (verdict.kind === 'passed') return await this.#connect(permitted, found, gated);
-    if (verdict.kind === 'left') return gate.reset({ code: 'cancelled', text: 'it ended before it began' });
+    if (verdict.kind === 'left')
+      return gated.stream.reset({ code: 'cancelled', text: 'it ended before it began' });
     const reason = { ...verdict.reason, text: `target "${target}": ${verdict.reason.text}` };
     if (!verdict.http1) return this.#refuse(identified, target, gated, reason);
     asked.accept();

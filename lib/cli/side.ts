@@ -23,10 +23,19 @@ export const connectCommand: Command = {
   name: 'connect',
   summary: 'A loopback port that is the target: give it to AutoGen workers in place of the host.',
   usage:
-    '--gateway HOST:PORT --target NAME --listen ADDR [--ca FILE] [--token-file FILE | --cert FILE --key FILE]',
+    '--gateway HOST:PORT --target NAME --listen ADDR [--proxy ADDR] [--ca FILE] [--token-file FILE | --cert FILE --key FILE]',
   options: {
     ...common,
     listen: { value: 'ADDR', help: '127.0.0.1:PORT, [::1]:PORT or unix:PATH' },
+    proxy: {
+      value: 'ADDR',
+      help: 'a CONNECT proxy (grpc_proxy) to the target, beside --listen or in its place',
+    },
+    hosts: {
+      value: 'HOST[:PORT]',
+      repeated: true,
+      help: "what the proxy's clients may ask for beside NAME; may be repeated",
+    },
     'allow-user': {
       value: 'USER',
       repeated: true,
@@ -66,7 +75,7 @@ function readyLine(role: 'connect' | 'expose', config: LoadedClientConfig, runni
   const { host, port } = config.gateway;
   const via = `target ${config.target} through ${host}:${port} as ${running.principal}`;
   return role === 'connect'
-    ? `lockwire: connect ready on ${running.address}, ${via}`
+    ? `lockwire: connect ready on ${running.address}, ${via}${running.proxy ? `, CONNECT proxy on ${running.proxy}` : ''}`
     : `lockwire: expose ready for ${running.address}, ${via}`;
 }
 
@@ -83,6 +92,8 @@ function flagsOf(args: Arguments): ClientFlags {
     cert: args.value('cert'),
     key: args.value('key'),
     instanceKeyFile: args.value('instance-key-file'),
+    proxy: args.value('proxy'),
+    hosts: args.values('hosts'),
     allowUser: args.values('allow-user'),
     logLevel: args.value('log-level'),
   };

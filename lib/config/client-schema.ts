@@ -17,7 +17,8 @@ export interface ClientFile {
   readonly allowUser?: readonly string[] | undefined;
   readonly logLevel?: LogLevel | undefined;
   readonly drainTimeout: number;
-  readonly proxy?: undefined;
+  readonly proxy?: string | undefined;
+  readonly hosts?: readonly string[] | undefined;
   readonly requireNoBypass?: undefined;
 }
 
@@ -62,7 +63,14 @@ export const clientSchema: z.ZodType<ClientFile> = matching<ClientFile>()(
       drainTimeout: duration('10m', { min: '0ms', max: '24h' }).meta({
         description: 'How long live streams run on after SIGTERM.',
       }),
-      proxy: later().meta({ description: 'Listener for CONNECT.' }),
+      proxy: word().optional().meta({
+        description:
+          '`connect`: address of a CONNECT proxy (`grpc_proxy`, `HTTPS_PROXY`) that leads to the target, in place of `listen` or beside it.',
+      }),
+      hosts: z.array(word()).min(1).max(64).optional().meta({
+        description:
+          '`connect`: `HOST` or `HOST:PORT` that clients of `proxy` may ask for, beside the name of the target. Others get 403.',
+      }),
       requireNoBypass: later().meta({
         description: 'Refuses to serve a port that is bound beyond loopback.',
       }),

@@ -38,6 +38,8 @@ export interface ClientFlags {
   readonly key?: string | undefined;
   readonly instanceKeyFile?: string | undefined;
   readonly allowUser?: readonly string[] | undefined;
+  readonly proxy?: string | undefined;
+  readonly hosts?: readonly string[] | undefined;
   readonly logLevel?: string | undefined;
 }
 
@@ -54,8 +56,10 @@ export interface LoadedClientConfig {
   /** The name that the gateway's certificate must carry. */
   readonly serverName: string;
   readonly target: string;
-  /** Where `connect` listens, or `expose` dials. */
+  /** Where `connect` listens, or `expose` dials. The proxy's address where that is all that listens. */
   readonly local: LocalAddress;
+  /** The CONNECT proxy of `connect`. */
+  readonly connectProxy?: ConnectProxy;
   /** PEM; absent where the system's roots count. */
   readonly ca?: string;
   readonly token?: TokenSource;
@@ -67,6 +71,20 @@ export interface LoadedClientConfig {
   readonly logLevel: LogLevel;
   readonly drainTimeoutMs: number;
   readonly warnings: readonly string[];
+}
+
+export interface ConnectProxy {
+  readonly address: LocalAddress;
+  /** There is no other listener. */
+  readonly alone: boolean;
+  /** What leads to the target, its own name first; lower case. */
+  readonly hosts: readonly KnownHost[];
+}
+
+/** A name that a proxy's clients may ask for; any port where none is given. */
+export interface KnownHost {
+  readonly host: string;
+  readonly port?: number;
 }
 
 interface TokenSource {
@@ -111,6 +129,7 @@ export async function loadClientConfig(
     serverName,
     target,
     local,
+    ...connectProxy(settings, target),
     ...(ca !== undefined && { ca }),
     ...(token && { token }),
     ...(certificate && { certificate }),
@@ -129,18 +148,18 @@ async function readFileSettings(role: Role, path: string | undefined): Promise<C
   if (document.failed) throw new ConfigError(document.problems);
   const parsed = clientSchema.safeParse(document.value, { reportInput: true });
   if (!parsed.success) reportIssues(document, parsed.error.issues, toJsonSchema(clientSchema));
-  const foreign = role === 'connect' ? 'to' : 'listen';
-  if (document.has([foreign]))
+  const foreigners = role === 'connect' ? ['to'] : ['listen', 'proxy', 'hosts', 'allowUser'];
+  for (const foreign of foreigners.filter(key => document.has([key])))
     document.keyError([], foreign, {
       message: `belongs to lockwire ${role === 'connect' ? 'expose' : 'connect'}`,
     });
   if (!parsed.success || document.failed) throw new ConfigError(document.problems);
-  const absolute: Partial<Record<(typeof fileKeys)[number] | 'listen' | 'to', string>> = {};
+  const absolute: Partial<Record<(typeof fileKeys)[number] | 'listen' | 'to' | 'proxy', string>> = {};
   for (const key of fileKeys) {
     const value = parsed.data[key];
     if (value !== undefined) absolute[key] = resolve(dirname(path), value);
   }
-  for (const key of ['listen', 'to'] as const) {
+  for (const key of ['listen', 'to', 'proxy'] as const) {
     const socket = /^unix:(?!\/)(.+)$/.exec(parsed.data[key] ?? '')?.[1];
     if (socket !== undefined) absolute[key] = `unix:${resolve(dirname(path), socket)}`;
   }
@@ -191,14 +210,40 @@ function targetName(text: string | undefined): string {
   return text;
 }
 
-function localAddress(role: Role, { listen, to }: Settings): LocalAddress {
-  const [flag, value] = role === 'connect' ? (['--listen', listen] as const) : (['--to', to] as const);
+function localAddress(role: Role, { listen, to, proxy }: Settings): LocalAddress {
+  const [flag, value] =
+    role === 'expose'
+      ? (['--to', to] as const)
+      : listen === undefined && proxy !== undefined
+        ? (['--proxy', proxy] as const)
+        : (['--listen', listen] as const);
   if (value === undefined)
     throw new LockwireError('usage', `missing ${flag} ADDR: 127.0.0.1:PORT, [::1]:PORT or unix:PATH`);
   const address = parseLocalAddress(value, flag);
   if (role === 'expose' && address.kind === 'tcp' && address.port === 0)
     throw new LockwireError('usage', `--to "${value}": port 0 cannot be dialled`);
+  return absolute(address);
+}
+
+function absolute(address: LocalAddress): LocalAddress {
   return address.kind === 'unix' ? { kind: 'unix', path: resolve(address.path) } : address;
+}
+
+function connectProxy({ listen, proxy, hosts }: Settings, target: string): { connectProxy?: ConnectProxy } {
+  if (proxy === undefined) {
+    if (hosts === undefined) return {};
+    throw new LockwireError('usage', '--hosts names what a proxy leads to: give --proxy ADDR as well');
+  }
+  const known = [{ host: target.toLowerCase() }, ...(hosts ?? []).map(knownHost)];
+  const address = absolute(parseLocalAddress(proxy, '--proxy'));
+  return { connectProxy: { address, alone: listen === undefined, hosts: known } };
+}
+
+function knownHost(text: string): KnownHost {
+  const address = parseHostPort(text);
+  if (address !== undefined) return { host: address.host.toLowerCase(), port: address.port };
+  if (parseHostPort(`${text}:1`) !== undefined) return { host: text.toLowerCase() };
+  throw new LockwireError('usage', `--hosts "${text.slice(0, 256)}": expected HOST or HOST:PORT`);
 }
 
 function checkServerName(text: string): string {

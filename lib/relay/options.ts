@@ -24,7 +24,7 @@ export function checkRelayOptions(options: RelayOptions): void {
 }
 
 export interface GateOptions {
-  /** From the stream's open to the last byte of the preface. */
+  /** From the stream's open to the last byte of the preface, or of a CONNECT request's head. */
   readonly prefaceTimeoutMs: number;
   /** How long a client that is turned away may take to read why. */
   readonly lingerMs: number;

@@ -9,6 +9,9 @@ export interface SuiteOptions {
   /** Where worker A reaches the host, and where worker B does. They may be the same. */
   readonly addressA: string;
   readonly addressB: string;
+  /** For each worker's process: a proxy to go through. */
+  readonly envA?: Readonly<Record<string, string>>;
+  readonly envB?: Readonly<Record<string, string>>;
 }
 
 export interface Result {
@@ -23,12 +26,13 @@ const helloTimeoutMs = 30_000;
 const minChecks = 17;
 
 /** Worker A in a process of its own; worker B in another, which drives it. Prints a line a check. */
-export async function runAutogenSuite({ name, addressA, addressB }: SuiteOptions): Promise<Result> {
+export async function runAutogenSuite(options: SuiteOptions): Promise<Result> {
+  const { name, addressB, envB = {} } = options;
   const tally = new Tally(name);
   const started = performance.now();
   try {
-    await driveWorkers(addressA, addressB, tally);
-    await sayHello(addressB, tally);
+    await driveWorkers(options, tally);
+    await sayHello(addressB, envB, tally);
   } catch (error) {
     tally.add('runs to its end', false, error instanceof Error ? error.message : String(error));
   }
@@ -38,10 +42,19 @@ export async function runAutogenSuite({ name, addressA, addressB }: SuiteOptions
   return tally;
 }
 
-async function driveWorkers(addressA: string, addressB: string, tally: Tally): Promise<void> {
+async function driveWorkers(
+  { addressA, addressB, envA = {}, envB = {} }: SuiteOptions,
+  tally: Tally,
+): Promise<void> {
   const python = autogenPython();
   const mark = randomBytes(4).toString('hex');
-  const worker = new PythonProgram(python, 'test/interop/worker.py', [addressA, `a_${mark}`]);
+  const worker = new PythonProgram(
+    python,
+    'test/interop/worker.py',
+    [addressA, `a_${mark}`],
+    undefined,
+    envA,
+  );
   try {
     await worker.ready;
     let finished = false;
@@ -53,7 +66,7 @@ async function driveWorkers(addressA: string, addressB: string, tally: Tally): P
       tally.add(check, ok === true, detail);
     };
     const args = [addressB, `a_${mark}`, `b_${mark}`];
-    const driver = new PythonProgram(python, 'test/interop/driver.py', args, heard);
+    const driver = new PythonProgram(python, 'test/interop/driver.py', args, heard, envB);
     const code = await within(driver, driverTimeoutMs);
     const whole = code === 0 && finished && checks >= minChecks;
     tally.add(
@@ -67,8 +80,8 @@ async function driveWorkers(addressA: string, addressB: string, tally: Tally): P
 }
 
 /** The README's example. */
-async function sayHello(address: string, tally: Tally): Promise<void> {
-  const hello = new PythonProgram(autogenPython(), 'examples/hello.py', [address]);
+async function sayHello(address: string, env: Readonly<Record<string, string>>, tally: Tally): Promise<void> {
+  const hello = new PythonProgram(autogenPython(), 'examples/hello.py', [address], undefined, env);
   const code = await within(hello, helloTimeoutMs);
   tally.add('examples/hello.py', code === 0, `exit ${code}\n${hello.complaint}`);
 }

@@ -23,9 +23,10 @@ const stopTimeoutMs = 10_000;
 const maxStderrChars = 20_000;
 
 /** Nothing of the environment but this: a proxy set there would be asked for loopback too. */
-function environment(): NodeJS.ProcessEnv {
+function environment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const { PATH, HOME, TMPDIR } = process.env;
-  return { PATH, HOME, TMPDIR, PYTHONUNBUFFERED: '1', PYTHONDONTWRITEBYTECODE: '1', GRPC_VERBOSITY: 'ERROR' };
+  const own = { PYTHONUNBUFFERED: '1', PYTHONDONTWRITEBYTECODE: '1', GRPC_VERBOSITY: 'ERROR' };
+  return { PATH, HOME, TMPDIR, ...own, ...more };
 }
 
 export class PythonProgram {
@@ -43,11 +44,12 @@ export class PythonProgram {
     script: string,
     args: readonly string[],
     heard: (line: Line) => void = () => {},
+    env: Readonly<Record<string, string>> = {},
   ) {
     this.name = `${script} ${args.join(' ')}`;
     const child = spawn(python, [join(root, script), ...args], {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: environment(),
+      env: environment(env),
     });
     this.#child = child;
     child.stderr.setEncoding('utf8');

@@ -59,6 +59,28 @@ async function wired(
   }
 }
 
+/** The same through a CONNECT proxy of each connect: workers are given the target's name, and `grpc_proxy`. */
+async function proxied(name: string, started: Promise<Running>, directory: string): Promise<Result> {
+  const host = await started;
+  try {
+    const wire = await startWire(directory, host.address);
+    try {
+      const [a, b] = [await wire.proxy('127.0.0.1:0'), await wire.proxy('127.0.0.1:0')];
+      return await runAutogenSuite({
+        name,
+        addressA: 'autogen:50051',
+        addressB: 'autogen:50051',
+        envA: { grpc_proxy: `http://${a}` },
+        envB: { grpc_proxy: `http://${b}` },
+      });
+    } finally {
+      await wire.close();
+    }
+  } finally {
+    await host.close();
+  }
+}
+
 const cases: Readonly<Record<string, Case>> = {
   "AutoGen's host over TCP": name => direct(name, autogenHost('127.0.0.1:0')),
   "AutoGen's host over a unix socket": (name, dir) =>
@@ -74,6 +96,8 @@ const cases: Readonly<Record<string, Case>> = {
       dir,
       worker => `unix:${join(dir, `${worker}.sock`)}`,
     ),
+  "AutoGen's host through Lockwire by grpc_proxy": (name, dir) =>
+    proxied(name, autogenHost('127.0.0.1:0'), dir),
   'our host through Lockwire over TCP': (name, dir) =>
     wired(name, ourHost('127.0.0.1:0'), dir, () => '127.0.0.1:0'),
 };

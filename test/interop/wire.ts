@@ -31,6 +31,8 @@ interface Program {
 export interface Wire {
   /** Starts one more connect; `listen` is what a worker is given. */
   connect(listen: string): Promise<string>;
+  /** The same with a CONNECT proxy and no other listener; gives the proxy's address. */
+  proxy(listen: string): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -65,6 +67,10 @@ export async function startWire(directory: string, hostAddress: string): Promise
       connect: async listen => {
         const { readyLine } = await side('connect', '--listen', listen);
         return / ready on ([^,]+),/.exec(readyLine)?.[1] ?? listen;
+      },
+      proxy: async listen => {
+        const { readyLine } = await side('connect', '--proxy', listen);
+        return / CONNECT proxy on (\S+)$/.exec(readyLine)?.[1] ?? listen;
       },
       close,
     };

@@ -85,12 +85,12 @@ t.test('a config file gives what flags do not, its paths are relative to it, and
 t.test('a mistake in the file has its line, a known setting that is not enforced is an error', async t => {
   const config = files.write(
     'bad.json',
-    '{\n  "gatewya": "a",\n  "proxy": "127.0.0.1:1",\n  "to": "127.0.0.1:1"\n}',
+    '{\n  "gatewya": "a",\n  "requireNoBypass": true,\n  "to": "127.0.0.1:1"\n}',
   );
   await t.rejects(connect({ config }), {
     message: [
       `${config}:2:3 gatewya: unknown key; did you mean "gateway"?`,
-      `${config}:3:12 proxy: this build knows this setting but cannot enforce it yet: remove it`,
+      `${config}:3:22 requireNoBypass: this build knows this setting but cannot enforce it yet: remove it`,
       `${config}:4:3 to: belongs to lockwire expose`,
     ].join('\n'),
   });

@@ -34,7 +34,7 @@ class Played implements ByteStream {
 
 function heard(gate: PrefaceGate): string[] {
   const lines: string[] = [];
-  gate.start({
+  gate.stream.start({
     data: chunk => lines.push(Buffer.from(chunk).toString('latin1')),
     end: () => lines.push('end'),
     flushed: bytes => lines.push(`flushed ${bytes}`),
@@ -76,10 +76,10 @@ t.test('after the preface it is the stream itself', async t => {
   stream.say('held');
   stream.events?.end();
   const lines = heard(gate);
-  gate.write(Buffer.from('x'));
-  gate.consume(28);
-  gate.end();
-  gate.reset({ code: 'io', text: '' });
+  gate.stream.write(Buffer.from('x'));
+  gate.stream.consume(28);
+  gate.stream.end();
+  gate.stream.reset({ code: 'io', text: '' });
   stream.events?.flushed(1);
   stream.events?.closed(done);
   t.same(lines, [preface, 'held', 'end', 'flushed 1', 'closed done']);
