@@ -44,10 +44,15 @@ export function makeTunnelSide(
       serverName,
       alpn: ['lockwire/1'],
       ...(ca === undefined ? {} : { ca: [ca] }),
+      ...(config.forwardProxy ? { proxy: config.forwardProxy } : {}),
       ...(certificate ?? {}),
     },
     { clock },
   );
+  if (config.forwardProxy) {
+    const { host, port } = config.forwardProxy;
+    log.info({ proxy: `${host}:${port}` }, 'the gateway is reached through a proxy (HTTPS_PROXY)');
+  }
   const key = holdFreeInstanceKey(config.instanceKeyFile);
   let lastFailure = '';
   let up = false;

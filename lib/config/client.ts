@@ -18,7 +18,7 @@ import { JsonDocument } from './json-document.ts';
 import { toJsonSchema } from './json-schema.ts';
 import { nearMiss } from './near-miss.ts';
 import { ConfigError } from './problem.ts';
-import { proxyApplies } from './proxy-environment.ts';
+import { type ForwardProxy, forwardProxy } from './proxy-environment.ts';
 import { readTextFile } from './read-file.ts';
 import { reportIssues } from './report-issues.ts';
 import { readToken } from './token-file.ts';
@@ -60,6 +60,8 @@ export interface LoadedClientConfig {
   readonly local: LocalAddress;
   /** The CONNECT proxy of `connect`. */
   readonly connectProxy?: ConnectProxy;
+  /** On the way to the gateway, where the environment asks for one. */
+  readonly forwardProxy?: ForwardProxy;
   /** PEM; absent where the system's roots count. */
   readonly ca?: string;
   readonly token?: TokenSource;
@@ -119,10 +121,7 @@ export async function loadClientConfig(
   const token = await tokenSource(settings.tokenFile);
   if (token === undefined && certificate === undefined)
     throw new LockwireError('usage', 'no credential: give --token-file FILE, or --cert FILE and --key FILE');
-  if (proxyApplies(options.env, gateway))
-    warnings.push(
-      `HTTPS_PROXY is set, but this build reaches the gateway directly; where ${formatAddress(gateway)} can be reached without the proxy, add it to NO_PROXY`,
-    );
+  const proxy = forwardProxy(options.env, gateway);
   return {
     role,
     gateway,
@@ -130,6 +129,7 @@ export async function loadClientConfig(
     target,
     local,
     ...connectProxy(settings, target),
+    ...(proxy && { forwardProxy: proxy }),
     ...(ca !== undefined && { ca }),
     ...(token && { token }),
     ...(certificate && { certificate }),

@@ -1,3 +1,5 @@
+import type { ProxyHop } from './proxy-dial.ts';
+
 /** Limits of the transport room: each with its default. */
 
 export interface LocalOptions {
@@ -79,6 +81,8 @@ export interface ListenerOptions {
 export interface DialerOptions {
   readonly host: string;
   readonly port: number;
+  /** An HTTP proxy on the way. TLS to the server is the same through it, and verified the same. */
+  readonly proxy?: ProxyHop;
   /** The name to verify, where it is not `host`. */
   readonly serverName?: string;
   /** PEM bundles; the system's roots where absent. */

@@ -15,6 +15,7 @@ import type { DialledConnection, TlsFacts } from '../core/ports.ts';
 import { assertKeyMatches, fingerprint, issuerName, isValidAt, splitPem } from './certificates.ts';
 import { exporterOf } from './exporter.ts';
 import { type DialerOptions, defaultDialTimeoutMs } from './options.ts';
+import { requestTunnel } from './proxy-dial.ts';
 import { SocketCarrier } from './socket-carrier.ts';
 import { handshakeFailure } from './tls-failure.ts';
 import { commonTlsOptions, keepAliveDelayMs } from './tls-settings.ts';
@@ -46,10 +47,13 @@ export class TlsDialer {
     const deadline = new Deadline(this.#clock, timeoutMs);
     try {
       const raw = await this.#connect(deadline);
-      return await this.#secure(raw, deadline);
+      const way = await this.#throughProxy(raw, deadline);
+      return await this.#secure(way, raw, deadline);
     } catch (error) {
       if (!deadline.passed) throw error;
-      throw new LockwireError('timeout', `${this.#where} did not answer within ${timeoutMs} ms`);
+      const { proxy } = this.#options;
+      const through = proxy ? ` through proxy ${formatAddress({ host: proxy.host, port: proxy.port })}` : '';
+      throw new LockwireError('timeout', `${this.#where}${through} did not answer within ${timeoutMs} ms`);
     } finally {
       deadline.cancel();
     }
@@ -61,23 +65,40 @@ export class TlsDialer {
 
   /** Resolves the name once and connects to what it gave, whichever family answers first (RFC 8305). */
   #connect(deadline: Deadline): Promise<Socket> {
-    const { host, port } = this.#options;
+    const { host, port } = this.#options.proxy ?? this.#options;
+    const where = this.#options.proxy ? `proxy ${formatAddress({ host, port })}` : this.#where;
     const keepAlive = { keepAlive: true, keepAliveInitialDelay: keepAliveDelayMs };
     const raw = connectTcp({ host, port, allowHalfOpen: true, noDelay: true, ...keepAlive });
     deadline.watch(raw);
     return new Promise((resolve, reject) => {
       // Stays attached: under TLS the socket has no other listener for errors.
-      raw.on('error', error => reject(unreachable(this.#where, error)));
-      raw.once('close', () => reject(unreachable(this.#where, new Error('the connection was closed'))));
+      raw.on('error', error => reject(unreachable(where, error)));
+      raw.once('close', () => reject(unreachable(where, new Error('the connection was closed'))));
       raw.once('connect', () => resolve(raw));
     });
   }
 
-  #secure(raw: Socket, deadline: Deadline): Promise<DialledConnection> {
+  /** The name goes to the proxy as it is: what it is an address of is the proxy's to know. */
+  async #throughProxy(raw: Socket, deadline: Deadline): Promise<Socket> {
+    const { proxy, host, port } = this.#options;
+    if (proxy === undefined) return raw;
+    const socket = proxy.tls ? await secureProxy(raw, proxy.host) : raw;
+    deadline.watch(socket);
+    try {
+      await requestTunnel(socket, proxy, { host, port });
+    } catch (error) {
+      socket.destroy();
+      raw.destroy();
+      throw error;
+    }
+    return socket;
+  }
+
+  #secure(way: Socket, raw: Socket, deadline: Deadline): Promise<DialledConnection> {
     const name = this.#options.serverName ?? this.#options.host;
     const earlier = this.#session;
     const tls = connectTls({
-      socket: raw,
+      socket: way,
       secureContext: this.#context,
       host: name,
       // Addresses are no server names (RFC 6066 section 3); Node then verifies `host`.
@@ -127,6 +148,28 @@ export class TlsDialer {
     if (!leaf) return new Error('the server showed no certificate');
     return Object.assign(new Error('expired since the session began'), { code: 'CERT_HAS_EXPIRED' });
   }
+}
+
+/** TLS to the proxy itself, verified against the system's roots. */
+function secureProxy(raw: Socket, host: string): Promise<TLSSocket> {
+  const tls = connectTls({
+    socket: raw,
+    secureContext: createSecureContext({ ...commonTlsOptions('TLSv1.2'), ca: systemRoots() }),
+    host,
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+    ALPNProtocols: ['http/1.1'],
+    rejectUnauthorized: true,
+    checkServerIdentity,
+  });
+  const leafNow = (): X509Certificate | undefined => tls.getPeerX509Certificate();
+  return new Promise((resolve, reject) => {
+    // Stays attached, as on the socket below.
+    tls.on('error', error =>
+      reject(handshakeFailure(error, { where: `proxy ${host}`, name: host, leaf: leafNow() })),
+    );
+    tls.once('close', () => reject(unreachable(`proxy ${host}`, new Error('the connection was closed'))));
+    tls.once('secureConnect', () => resolve(tls));
+  });
 }
 
 /** One deadline over all steps of a dial: it destroys what is under way, and that fails the step. */

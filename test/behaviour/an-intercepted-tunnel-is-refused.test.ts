@@ -1,52 +1,9 @@
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
+import { connect as connectTls } from 'node:tls';
 import t from 'tap';
+import { startBox } from '../support/e2e-inspection-box.ts';
 import { exchange } from '../support/e2e-sockets.ts';
 import { World } from '../support/e2e-world.ts';
-import { makeAuthority } from '../support/transport-certificates.ts';
-
-/** A box that ends TLS on both of its sides and notes what passes, as a TLS-inspecting proxy does. */
-async function startBox(world: World, gatewayPort: number) {
-  const authority = await makeAuthority({ name: 'Corporate Inspection CA' });
-  const leaf = await authority.issue({ dns: ['gateway.example'] });
-  const fromClient: Buffer[] = [];
-  const sockets: TLSSocket[] = [];
-  const server = createServer(
-    { cert: leaf.certPem, key: leaf.keyPem, ALPNProtocols: ['lockwire/1'], minVersion: 'TLSv1.3' },
-    client => {
-      const gateway = connectTls({
-        host: '127.0.0.1',
-        port: gatewayPort,
-        servername: 'gateway.example',
-        ca: world.authority.certPem,
-        ALPNProtocols: ['lockwire/1'],
-      });
-      for (const socket of [client, gateway]) {
-        sockets.push(socket);
-        socket.on('error', () => undefined);
-      }
-      client.on('data', chunk => {
-        fromClient.push(Buffer.from(chunk));
-        gateway.write(chunk);
-      });
-      gateway.pipe(client);
-      client.on('close', () => gateway.destroy());
-    },
-  );
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    port: (server.address() as AddressInfo).port,
-    caFile: world.file('with-box.pem', `${world.authority.certPem}${authority.certPem}`),
-    ca: authority.certPem,
-    seen: () => Buffer.concat(fromClient),
-    close: () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
-}
 
 t.test(
   'connect refuses a tunnel through a TLS-inspecting box whose CA it trusts, before its token leaves',

@@ -77,6 +77,7 @@ export interface SideSettings {
   readonly to?: string;
   /** Not waiting for its ready line. */
   readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A scratch directory with an authority, an issuer and all the processes of one test. */
@@ -204,7 +205,10 @@ export class World {
   async startConnect(gateway: { port: number }, settings: SideSettings = {}): Promise<Program> {
     const token = settings.token ?? (await this.token({ sub: 'alice', groups: ['agents'] }));
     const { listen = '127.0.0.1:0' } = settings;
-    return this.program(['connect', '--listen', listen, ...this.#side(gateway, { ...settings, token })]);
+    return this.program(
+      ['connect', '--listen', listen, ...this.#side(gateway, { ...settings, token })],
+      settings.env ? { env: settings.env } : {},
+    );
   }
 
   /** An expose of a host's, ready. */
@@ -216,7 +220,10 @@ export class World {
 
   async startExpose(gateway: { port: number }, settings: SideSettings & { to: string }): Promise<Program> {
     const token = settings.token ?? (await this.token({ sub: 'server', groups: ['hosts'] }));
-    return this.program(['expose', '--to', settings.to, ...this.#side(gateway, { ...settings, token })]);
+    return this.program(
+      ['expose', '--to', settings.to, ...this.#side(gateway, { ...settings, token })],
+      settings.env ? { env: settings.env } : {},
+    );
   }
 
   #number(): number {

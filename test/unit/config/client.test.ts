@@ -193,33 +193,74 @@ t.test('a token or key pasted in place of its path does not come back', async t 
   }
 });
 
-t.test('a proxy that the environment asks for is a warning, unless NO_PROXY covers the gateway', async t => {
-  const proxied = { HTTPS_PROXY: 'http://proxy.example:3128' };
-  const warned = async (more: Record<string, string>, gateway = base.gateway): Promise<boolean> =>
-    (await connect({ gateway }, more)).warnings.length > 0;
-  t.match((await connect({}, proxied)).warnings, [
-    /HTTPS_PROXY is set, but this build reaches the gateway directly/,
-  ]);
-  t.ok(await warned({ https_proxy: 'http://p:1' }));
-  t.notOk(await warned({}));
-  t.notOk(await warned({ HTTPS_PROXY: '' }));
-  for (const covering of [
-    '*',
-    'gateway.example',
-    'GATEWAY.example',
-    '.example',
-    'example',
-    '*.example',
-    'x, gateway.example',
-    'gateway.example:8443',
-  ])
-    t.notOk(await warned({ ...proxied, NO_PROXY: covering }), covering);
-  for (const other of ['', 'ateway.example', 'gateway.example:443', 'gateway.example.org', 'x'])
-    t.ok(await warned({ ...proxied, NO_PROXY: other }), other);
-  t.notOk(await warned({ ...proxied, no_proxy: '127.0.0.1' }, '127.0.0.1:8443'));
-  t.notOk(await warned({ ...proxied, NO_PROXY: '::1' }, '[::1]:8443'));
-  t.ok(
-    await warned({ ...proxied, NO_PROXY: '0.0.1' }, '127.0.0.1:8443'),
-    'the end of an address is no domain',
+t.test(
+  'HTTPS_PROXY is the way to the gateway, unless NO_PROXY covers it or it is on this machine',
+  async t => {
+    const proxied = { HTTPS_PROXY: 'http://proxy.example:3128' };
+    const used = async (more: Record<string, string>, gateway = base.gateway): Promise<boolean> =>
+      (await connect({ gateway }, more)).forwardProxy !== undefined;
+    t.same((await connect({}, proxied)).forwardProxy, { host: 'proxy.example', port: 3128, tls: false });
+    t.ok(await used({ https_proxy: 'http://p:1' }));
+    t.notOk(await used({}));
+    t.notOk(await used({ HTTPS_PROXY: '' }));
+    t.notOk(await used({ ...proxied, https_proxy: '' }), 'lower case wins, also where it says none');
+    for (const covering of [
+      ...['*', 'gateway.example', 'GATEWAY.example', '.example', 'example', '*.example'],
+      ...['x, gateway.example', 'x gateway.example', 'gateway.example:8443'],
+    ])
+      t.notOk(await used({ ...proxied, NO_PROXY: covering }), covering);
+    for (const other of [
+      '',
+      'ateway.example',
+      'gateway.example:443',
+      'gateway.example.org',
+      'x',
+      '10.0.0.0/8',
+      '.',
+    ])
+      t.ok(await used({ ...proxied, NO_PROXY: other }), other);
+    for (const local of ['127.0.0.1:8443', 'localhost:8443', '[::1]:8443'])
+      t.notOk(await used(proxied, local), local);
+    const addresses: [string, string, boolean][] = [
+      ['10.1.2.3:8443', '10.0.0.0/8', false],
+      ['10.1.2.3:8443', '10.1.2.3', false],
+      ['10.1.2.3:8443', '11.0.0.0/8', true],
+      ['10.1.2.3:8443', '10.0.0.0/33', true],
+      ['10.1.2.3:8443', '2.3', true],
+      ['10.1.2.3:8443', '0.0.0.0/0', false],
+      ['[2001:db8::1]:8443', '2001:db8::/32', false],
+      ['[2001:db8::1]:8443', '2001:db8:0::1', false],
+      ['[2001:db8::1]:8443', '2001:db9::/32', true],
+      ['[2001:db8::1]:8443', '10.0.0.0/8', true],
+    ];
+    for (const [gateway, exception, through] of addresses)
+      t.equal(
+        await used({ ...proxied, NO_PROXY: exception }, gateway),
+        through,
+        `${gateway} NO_PROXY=${exception}`,
+      );
+  },
+);
+
+t.test('the proxy’s URL: a default port, a user with a password, and no word of it in an error', async t => {
+  const at = async (url: string) => (await connect({}, { HTTPS_PROXY: url })).forwardProxy;
+  t.same(await at('proxy.example'), { host: 'proxy.example', port: 80, tls: false });
+  t.same(await at('proxy.example:3128/'), { host: 'proxy.example', port: 3128, tls: false });
+  t.same(await at('https://proxy.example'), { host: 'proxy.example', port: 443, tls: true });
+  t.same(await at('http://[2001:db8::1]:8080'), { host: '2001:db8::1', port: 8080, tls: false });
+  t.equal(
+    (await at('http://al%40ice:hunter%3A2@p:1'))?.authorization,
+    `Basic ${Buffer.from('al@ice:hunter:2').toString('base64')}`,
   );
+  const bad = [
+    'socks5://alice:hunter2@p:1',
+    'http://alice:hunter2@',
+    'http://alice:hunter2%@p:1',
+    'http://p:0',
+  ];
+  for (const url of [...bad, 'http://alice:hunter2@p:1/path', 'http://alice:hunter2@p:99999']) {
+    const error = (await at(url).catch((error: unknown) => error)) as Error;
+    t.match(error, { code: 'usage', message: /^HTTPS_PROXY: expected http:\/\// }, url);
+    t.notMatch(error.message, 'hunter2');
+  }
 });
