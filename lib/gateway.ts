@@ -5,18 +5,18 @@ import { createAuthorizer } from './access/policy/authorizer.ts';
 import type { LoadedGatewayConfig } from './config/loaded.ts';
 import type { Clock } from './core/clock.ts';
 import type { Log } from './core/ports.ts';
-import type { CloseReason } from './core/session.ts';
 import { Admissions } from './gateway-admissions.ts';
 import { Joiner } from './gateway-joiner.ts';
 import { LiveSessions } from './gateway-live.ts';
 import { identityOptions, listenerOptions, makeTarget, policyOptions } from './gateway-options.ts';
 import { ResumableTunnels } from './gateway-resume.ts';
 import { Shares } from './gateway-shares.ts';
+import { type NamedListener, Shutdown } from './gateway-shutdown.ts';
 import { TcpDoor } from './gateway-tcp.ts';
 import { TunnelDoor } from './gateway-tunnels.ts';
-import { type Admin, startAdmin } from './observe/admin-server.ts';
+import { startAdmin } from './observe/admin-server.ts';
 import type { RenderedMetrics } from './observe/metrics.ts';
-import { type HeldKey, holdInstanceKey } from './store/instance-key.ts';
+import { holdInstanceKey } from './store/instance-key.ts';
 import { Listener } from './transport/listener.ts';
 import { Exposers } from './tunnel/exposers.ts';
 import { defaultTunnelLimits } from './tunnel/options.ts';
@@ -116,8 +116,9 @@ export async function startGateway(
           'GET /sessions': async () => ({ status: 200, body: live.list() }),
           'GET /explain': async ({ query }) => {
             const found = authorizer.explain(query.get('id') ?? '');
+            const message = 'no such denial among the last 4,096 since this gateway started';
             return found === undefined
-              ? { status: 404, body: { error: 'unknown' } }
+              ? { status: 404, body: { error: { code: 'usage', message } } }
               : { status: 200, body: found };
           },
         },
@@ -139,11 +140,6 @@ export async function startGateway(
   }
 }
 
-interface NamedListener {
-  readonly name: string;
-  readonly listener: Listener;
-}
-
 async function listenAll(
   listeners: readonly NamedListener[],
   shutdown: Shutdown,
@@ -156,71 +152,4 @@ async function listenAll(
     throw error;
   }
   return bound;
-}
-
-const stopping: CloseReason = { code: 'shutdown', text: 'the gateway is shutting down' };
-
-class Shutdown {
-  begun = false;
-  admin: Admin | undefined;
-  readonly #listeners: readonly NamedListener[];
-  readonly #live: LiveSessions;
-  readonly #key: HeldKey;
-  readonly #drainTimeoutMs: number;
-  readonly #clock: Clock;
-  #stopped: Promise<void> | undefined;
-
-  constructor(
-    listeners: readonly NamedListener[],
-    live: LiveSessions,
-    key: HeldKey,
-    drainTimeoutMs: number,
-    clock: Clock,
-  ) {
-    this.#listeners = listeners;
-    this.#live = live;
-    this.#key = key;
-    this.#drainTimeoutMs = drainTimeoutMs;
-    this.#clock = clock;
-  }
-
-  async drain(): Promise<void> {
-    this.#begin();
-    this.#live.drain(stopping);
-    await this.#untilEmpty(this.#drainTimeoutMs);
-    await this.stop();
-  }
-
-  stop(): Promise<void> {
-    this.#stopped ??= this.#stop();
-    return this.#stopped;
-  }
-
-  async #stop(): Promise<void> {
-    this.#begin();
-    this.#live.closeAll(stopping);
-    // Each session still says good-bye; it lingers no longer than its own limit.
-    await this.#untilEmpty(defaultTunnelLimits.lingerMs * 2);
-    await this.admin?.close();
-    this.#key.release();
-  }
-
-  #begin(): void {
-    if (this.begun) return;
-    this.begun = true;
-    for (const { listener } of this.#listeners) void listener.close();
-  }
-
-  #untilEmpty(atMostMs: number): Promise<void> {
-    return new Promise(resolve => {
-      const timer = this.#clock.after(atMostMs, resolve);
-      const look = (): void => {
-        if (!this.#live.empty) return;
-        timer.cancel();
-        resolve();
-      };
-      this.#live.onEnded = look;
-      look();
-    });
-  }
 }

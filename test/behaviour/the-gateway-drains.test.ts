@@ -23,8 +23,8 @@ t.test(
     stream.write(', during');
     await stream.received(14);
 
-    // The address is free already: its successor starts beside it, with a store of its own.
-    const second = await world.gateway({ store: 'drain-2', bind: `127.0.0.1:${first.port}` });
+    // Address, key and admin socket are free already: its successor starts beside it, from the same store.
+    const second = await world.gateway({ store: 'drain', bind: `127.0.0.1:${first.port}` });
     await second.program.logged(
       line => line.msg === 'tunnel up' && line.role === 'expose',
       'expose at the new one',

@@ -53,12 +53,15 @@ t.test('257 opens at once: the last is refused; another principal and another se
   t.throws(() => shares.take(at, 'a'), { code: 'limit' });
 });
 
-t.test('beyond 3 remembered principals those without a stream are forgotten, one with a stream is not', async t => {
-  const shares = new Shares(new TurnedClock(), { ...defaultShareLimits, opensBurst: 2, maxIdle: 3 });
-  const at = expose(4_096);
-  const leave = shares.take(at, 'a');
-  shares.take(at, 'a')();
-  for (const who of ['b', 'c', 'd', 'e', 'f']) shares.take(at, who)();
-  t.throws(() => shares.take(at, 'a'), { code: 'limit' }, 'its rate is remembered while it has a stream');
-  leave();
-});
+t.test(
+  'beyond 3 remembered principals those without a stream are forgotten, one with a stream is not',
+  async t => {
+    const shares = new Shares(new TurnedClock(), { ...defaultShareLimits, opensBurst: 2, maxIdle: 3 });
+    const at = expose(4_096);
+    const leave = shares.take(at, 'a');
+    shares.take(at, 'a')();
+    for (const who of ['b', 'c', 'd', 'e', 'f']) shares.take(at, who)();
+    t.throws(() => shares.take(at, 'a'), { code: 'limit' }, 'its rate is remembered while it has a stream');
+    leave();
+  },
+);
