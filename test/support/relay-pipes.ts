@@ -18,31 +18,18 @@ export interface PipeOptions {
   readonly schedule?: Schedule;
 }
 
-export interface CarrierPair {
-  readonly left: PipeCarrier;
-  readonly right: PipeCarrier;
-}
-
 /** Two ends of one connection in memory. */
 export function carrierPair(options: PipeOptions = {}): { left: Carrier; right: Carrier } {
-  const { left, right } = plainCarrierPair(options);
   const { mode = 'plain', schedule = setImmediate } = options;
-  return { left: inMode(left, mode, schedule), right: inMode(right, mode, schedule) };
-}
-
-/** The same without a mode, with the counts that a test may want. */
-export function plainCarrierPair(options: PipeOptions = {}): CarrierPair {
   const left = new PipeCarrier(options);
   const right = new PipeCarrier(options);
   left.peer = right;
   right.peer = left;
-  return { left, right };
+  return { left: inMode(left, mode, schedule), right: inMode(right, mode, schedule) };
 }
 
-export class PipeCarrier implements Carrier {
+class PipeCarrier implements Carrier {
   peer: PipeCarrier | undefined;
-  /** How often `write` was called. */
-  writes = 0;
   readonly #bufferBytes: number;
   readonly #readBytes: number;
   readonly #schedule: Schedule;
@@ -77,7 +64,6 @@ export class PipeCarrier implements Carrier {
   write(chunks: readonly Uint8Array[], done: () => void): void {
     if (this.#done) throw new Error('a second write before the first was done');
     if (this.#ended) throw new Error('write after end');
-    this.writes += 1;
     if (this.#state !== 'open') return;
     this.#waiting = [...chunks];
     this.#done = done;
