@@ -63,7 +63,8 @@ async function pingPong(order: LoadOrder): Promise<LoadResult> {
   const socket = await open(order);
   socket.write('E\n');
   const rounds = async (count: number, note: (milliseconds: number) => void): Promise<void> => {
-    for (let round = 0; round < count; round += 1) {
+    const end = performance.now() + order.limitMs;
+    for (let round = 0; round < count && performance.now() < end; round += 1) {
       const started = performance.now();
       const answer = receive(socket, pingBytes);
       socket.write(ping);
@@ -78,7 +79,7 @@ async function pingPong(order: LoadOrder): Promise<LoadResult> {
   await rounds(order.amount, milliseconds => times.push(milliseconds));
   const milliseconds = performance.now() - started;
   socket.destroy();
-  return { milliseconds, ...percentiles(times) };
+  return { milliseconds, amount: times.length, ...percentiles(times) };
 }
 
 async function upload(order: LoadOrder, bytes: number): Promise<void> {
@@ -107,7 +108,7 @@ async function bulk(order: LoadOrder, move: typeof upload): Promise<LoadResult> 
   await pause('warm');
   const started = performance.now();
   await move(order, order.amount);
-  return { milliseconds: performance.now() - started };
+  return { milliseconds: performance.now() - started, amount: order.amount };
 }
 
 /** A connection that has carried one byte there and back: both of the proxy's legs are up. */
@@ -123,8 +124,9 @@ async function handshakes(order: LoadOrder): Promise<LoadResult> {
   const times: number[] = [];
   const make = async (total: number): Promise<void> => {
     let left = total;
+    const end = performance.now() + order.limitMs;
     const lane = async (): Promise<void> => {
-      while (left > 0) {
+      while (left > 0 && performance.now() < end) {
         left -= 1;
         const started = performance.now();
         const socket = await openThrough(order);
@@ -139,7 +141,7 @@ async function handshakes(order: LoadOrder): Promise<LoadResult> {
   times.length = 0;
   const started = performance.now();
   await make(order.amount);
-  return { milliseconds: performance.now() - started, ...percentiles(times) };
+  return { milliseconds: performance.now() - started, amount: times.length, ...percentiles(times) };
 }
 
 /** Many connections that rest: after the warm-up (the same number, closed again) they cost only memory. */
@@ -155,7 +157,7 @@ async function idle(order: LoadOrder): Promise<LoadResult> {
   const sockets = await hold(order.amount);
   await pause('held');
   for (const socket of sockets) socket.destroy();
-  return { milliseconds: performance.now() - started };
+  return { milliseconds: performance.now() - started, amount: order.amount };
 }
 
 function percentiles(times: number[]): { p50Ms: number; p99Ms: number } {

@@ -14,6 +14,8 @@ export interface LoadOrder {
   readonly amount: number;
   /** The same before anything is counted. */
   readonly warmUp: number;
+  /** Round trips and handshakes stop after so long, on a machine that is too busy for the amount; warming up too. */
+  readonly limitMs: number;
   /** Only handshakes: connections made side by side. */
   readonly concurrency?: number;
 }
@@ -29,6 +31,8 @@ export type LoadReply =
 
 export interface LoadResult {
   readonly milliseconds: number;
+  /** Of the order's amount: less where the time was over. */
+  readonly amount: number;
   /** Of a round trip or a handshake, where it was looked at one by one. */
   readonly p50Ms?: number;
   readonly p99Ms?: number;

@@ -1,12 +1,14 @@
 // The tables, for people: on the terminal, and docs/benchmarks.md from what was recorded.
 import type { Measured } from './measure.ts';
-import { type BenchRecord, type JudgedRow, readRecord } from './record.ts';
+import { type BenchRecord, type JudgedRow, readMicroRecord, readRecord } from './record.ts';
 import { scenarios } from './rows.ts';
 
 /** `docs/benchmarks.md`. */
 export function benchmarksPage(): string {
   const record = readRecord();
-  return [intro, ...(record === undefined ? [nothing] : recorded(record)), method].join('\n');
+  return [intro, ...(record === undefined ? [nothing] : recorded(record)), ...hotFunctions(), method].join(
+    '\n',
+  );
 }
 
 const intro = `# Benchmarks
@@ -46,6 +48,21 @@ function recorded(record: BenchRecord): string[] {
   return [...facts, ...tables];
 }
 
+/** One hot function a row, beside a naive twin: ours and the twin's stand next to each other by name. */
+function hotFunctions(): string[] {
+  const record = readMicroRecord();
+  if (record === undefined) return [];
+  const rows = record.results.map(
+    ({ name, nsMedian, nsP99 }) => `| ${name} | ${time(nsMedian)} | ${time(nsP99)} |`,
+  );
+  return ['## Hot functions\n', '| | median | p99 |', '|---|---|---|', ...rows, ''];
+}
+
+function time(ns: number | undefined): string {
+  if (ns === undefined) return '–';
+  return ns < 1_000 ? `${figure(ns)} ns` : `${figure(ns / 1_000)} µs`;
+}
+
 /** A Markdown table, which reads well on a terminal too. */
 export function table(rows: readonly JudgedRow[]): string[] {
   const peer = rows[0]?.peer.name ?? '';
@@ -63,17 +80,8 @@ export function table(rows: readonly JudgedRow[]): string[] {
     `${row.verdict.ok ? '' : '**'}${row.verdict.text}${row.verdict.ok ? '' : '**'}`,
   ]);
   const head = [
-    '',
-    'lockwire',
-    peer,
-    'ratio',
-    'noise',
-    'p50 / p99 ms',
-    `${peer}'s`,
-    'RSS, MiB',
-    'must',
-    'aim',
-    '',
+    ...['', 'lockwire', peer, 'ratio', 'noise'],
+    ...['p50 / p99, ms', 'peer: p50 / p99, ms', 'MiB', 'must', 'aim', ''],
   ];
   const widths = head.map((text, column) =>
     Math.max(3, text.length, ...cells.map(row => row[column]?.length ?? 0)),

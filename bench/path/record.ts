@@ -39,6 +39,17 @@ export function readRecord(): BenchRecord | undefined {
   return JSON.parse(readFileSync(recordedPath, 'utf8')) as BenchRecord;
 }
 
+/** What `bench/micro/run.ts --json` writes. */
+export interface MicroRecord {
+  readonly node: string;
+  readonly results: readonly { readonly name: string; readonly nsMedian?: number; readonly nsP99?: number }[];
+}
+
+export function readMicroRecord(): MicroRecord | undefined {
+  const path = join(import.meta.dirname, '..', 'recorded-micro.json');
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as MicroRecord) : undefined;
+}
+
 /** What the figures depend on; no name of a machine or a person. */
 export function machineFacts(): BenchRecord['machine'] {
   return {

@@ -45,10 +45,19 @@ async function measure(scenario: Scenario, run: Run, backend: Backend): Promise<
   const rows = scenario.rows.filter(({ name }) => wanted === undefined || wanted.includes(name));
   if (rows.length === 0) return [];
   give(`\n${scenario.title}`);
+  const make = async (): Promise<readonly [System, System]> => {
+    await Program.stopAll();
+    return scenario.make({ material: run.material, backend: backend.ports });
+  };
+  let made: Promise<readonly [System, System]> | undefined;
+  const systemsOf = (): Promise<readonly [System, System]> => {
+    if (scenario.fresh) return make();
+    made ??= make();
+    return made;
+  };
   try {
-    const systems = await scenario.make({ material: run.material, backend: backend.ports });
     const judged: JudgedRow[] = [];
-    for (const row of rows) judged.push(await measureOne(scenario, row, systems, run));
+    for (const row of rows) judged.push(await measureOne(scenario, row, systemsOf, run));
     for (const line of table(judged)) give(line);
     return judged;
   } finally {
@@ -59,11 +68,11 @@ async function measure(scenario: Scenario, run: Run, backend: Backend): Promise<
 async function measureOne(
   scenario: Scenario,
   row: Row,
-  systems: readonly [System, System],
+  systemsOf: () => Promise<readonly [System, System]>,
   run: Run,
 ): Promise<JudgedRow> {
   const started = performance.now();
-  const result = await measureRow(scenario, row, systems, run);
+  const result = await measureRow(scenario, row, systemsOf, run);
   const before = recorded?.rows.find(({ name }) => name === row.name);
   const limit = (ratio: number | undefined, atMost: number | undefined): string =>
     atMost === undefined ? (ratio === undefined ? '' : `≤ ${ratio.toFixed(2)}`) : `≤ ${atMost} ${row.unit}`;

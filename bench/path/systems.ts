@@ -71,7 +71,7 @@ async function gateway(
     '@id("bench") permit (principal is Lockwire::Workload, action in [Lockwire::Action::"connect", Lockwire::Action::"expose"], resource);\n',
   );
   const store = join(material.folder, `${name}-data`);
-  mkdirSync(store, { mode: 0o700 });
+  mkdirSync(store, { recursive: true, mode: 0o700 });
   const { cert, key } = material.server;
   const config = {
     listeners: [
