@@ -12,7 +12,7 @@ export interface ProxyHop extends HostPort {
 }
 
 /** Status line and header of the proxy's answer. */
-export const maxProxyHeadBytes = 8192;
+const maxProxyHeadBytes = 8192;
 
 /**
  * Asks a proxy, over a connection to it, for a way to the server. Resolves when there is one: from then on the socket is
