@@ -15,6 +15,10 @@ export interface RunningSide {
   readonly address: string;
   /** Where `connect`'s CONNECT proxy listens. */
   readonly proxy?: string;
+  /** Addresses beyond loopback on which `expose`'s host was bound at start: ways past Lockwire. */
+  readonly bypass?: readonly string[];
+  /** Resolves where it must not go on. */
+  readonly failed?: Promise<Error>;
   /** The session with the gateway, once there is one. */
   readonly session: string;
   readonly principal: string;

@@ -3,6 +3,7 @@ import { type RunningSide, settled } from './connect.ts';
 import { formatAddress } from './core/address.ts';
 import { BufferedStream } from './core/buffered-stream.ts';
 import { messageOf } from './core/errors.ts';
+import { BypassWatch } from './expose-bypass.ts';
 import { LocalLegs } from './local-leg.ts';
 import { dialLocal } from './transport/local.ts';
 import type { TunnelStream } from './tunnel/stream.ts';
@@ -13,10 +14,14 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
   const { clock, log } = ports;
   const legs = new LocalLegs(clock, log);
   const address = formatAddress(config.local);
+  const bypass = new BypassWatch({ to: config.local, required: config.requireNoBypass }, { clock, log });
+  // Before anything is served.
+  await bypass.start();
 
   async function serve(stream: TunnelStream): Promise<void> {
     try {
       const carrier = await dialLocal(config.local, { clock });
+      bypass.reached();
       stream.accept();
       legs.join(stream, new BufferedStream(carrier), `stream-${stream.id}`, config.target, address);
     } catch (error) {
@@ -34,20 +39,25 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
     const { welcome } = await firstSession();
     return {
       address,
+      bypass: bypass.beyond,
+      failed: bypass.forbidden,
       session: welcome.session,
       principal: welcome.principal,
       drain: async () => {
+        bypass.stop();
         client.stop(stoppingLeg, true);
         await settled(() => legs.count, config.drainTimeoutMs, ports);
         key.release();
       },
       stop: async () => {
+        bypass.stop();
         legs.closeAll(stoppingLeg);
         client.stop(stoppingLeg, false);
         key.release();
       },
     };
   } catch (error) {
+    bypass.stop();
     client.stop(stoppingLeg, false);
     key.release();
     throw error;

@@ -7,6 +7,8 @@ export interface Stoppable {
   drain(): Promise<void>;
   /** Ends at once, also while it drains. */
   stop(): Promise<void>;
+  /** Resolves where it must not go on: it drains, and that is a failure. */
+  readonly failed?: Promise<Error>;
 }
 
 /** A long-running command. */
@@ -33,9 +35,10 @@ export async function runUntilSignalled<Running extends Stoppable>(run: Run<Runn
   const { promise: exit, resolve: finish } = Promise.withResolvers<number>();
   let running: Running | undefined;
   let signals = 0;
+  let code = 0;
   const end = (how: 'drain' | 'stop'): void => {
     running?.[how]().then(
-      () => finish(0),
+      () => finish(code),
       (error: unknown) => {
         log.error({ error: messageOf(error) }, 'could not end cleanly');
         finish(1);
@@ -57,6 +60,11 @@ export async function runUntilSignalled<Running extends Stoppable>(run: Run<Runn
   process.on('SIGHUP', () => log.warn({}, 'SIGHUP: this build cannot reload; restart it instead'));
   try {
     running = await start(givenUp.signal);
+    void running.failed?.then(error => {
+      log.error({ error: error.message }, 'must not go on; draining');
+      code = 1;
+      end('drain');
+    });
     if (givenUp.signal.aborted) end('stop');
     else ready(running);
     return await exit;

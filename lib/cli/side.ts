@@ -51,7 +51,11 @@ export const exposeCommand: Command = {
   summary: 'Serves a host on this machine through the gateway; nothing listens here.',
   usage:
     '--gateway HOST:PORT --target NAME --to ADDR [--ca FILE] [--token-file FILE | --cert FILE --key FILE]',
-  options: { ...common, to: { value: 'ADDR', help: 'the host: 127.0.0.1:PORT, [::1]:PORT or unix:PATH' } },
+  options: {
+    ...common,
+    to: { value: 'ADDR', help: 'the host: 127.0.0.1:PORT, [::1]:PORT or unix:PATH' },
+    'require-no-bypass': { help: 'refuse to serve a host whose port is bound beyond loopback' },
+  },
   positionals: [0, 0],
   run: (args, io) => runSide('expose', args, io),
 };
@@ -76,7 +80,14 @@ function readyLine(role: 'connect' | 'expose', config: LoadedClientConfig, runni
   const via = `target ${config.target} through ${host}:${port} as ${running.principal}`;
   return role === 'connect'
     ? `lockwire: connect ready on ${running.address}, ${via}${running.proxy ? `, CONNECT proxy on ${running.proxy}` : ''}`
-    : `lockwire: expose ready for ${running.address}, ${via}`;
+    : `lockwire: expose ready for ${running.address}, ${via}${wayPast(running)}`;
+}
+
+/** In the line that people read, since the log may be nobody's. */
+function wayPast({ bypass = [] }: RunningSide): string {
+  return bypass.length === 0
+    ? ''
+    : `; WARNING: the host is bound to ${bypass.join(', ')} as well, past lockwire`;
 }
 
 function flagsOf(args: Arguments): ClientFlags {
@@ -94,6 +105,7 @@ function flagsOf(args: Arguments): ClientFlags {
     instanceKeyFile: args.value('instance-key-file'),
     proxy: args.value('proxy'),
     hosts: args.values('hosts'),
+    ...(args.has('require-no-bypass') ? { requireNoBypass: true } : {}),
     allowUser: args.values('allow-user'),
     logLevel: args.value('log-level'),
   };

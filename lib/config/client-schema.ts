@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { duration, filePath, later, matching, name, oneOf, word } from './fields.ts';
+import { duration, filePath, matching, name, oneOf, word } from './fields.ts';
 
 /** The config file of `connect` or `expose`: the same keys as their flags, all optional; flags win. */
 export interface ClientFile {
@@ -19,7 +19,7 @@ export interface ClientFile {
   readonly drainTimeout: number;
   readonly proxy?: string | undefined;
   readonly hosts?: readonly string[] | undefined;
-  readonly requireNoBypass?: undefined;
+  readonly requireNoBypass?: boolean | undefined;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -71,8 +71,9 @@ export const clientSchema: z.ZodType<ClientFile> = matching<ClientFile>()(
         description:
           '`connect`: `HOST` or `HOST:PORT` that clients of `proxy` may ask for, beside the name of the target. Others get 403.',
       }),
-      requireNoBypass: later().meta({
-        description: 'Refuses to serve a port that is bound beyond loopback.',
+      requireNoBypass: z.boolean({ error: 'expected true or false' }).optional().meta({
+        description:
+          '`expose`: refuses to serve a host whose port is bound beyond loopback, where it can be reached past Lockwire; without it, that is a warning.',
       }),
     })
     .meta({

@@ -40,6 +40,7 @@ export interface ClientFlags {
   readonly allowUser?: readonly string[] | undefined;
   readonly proxy?: string | undefined;
   readonly hosts?: readonly string[] | undefined;
+  readonly requireNoBypass?: boolean | undefined;
   readonly logLevel?: string | undefined;
 }
 
@@ -70,6 +71,7 @@ export interface LoadedClientConfig {
   readonly instanceKeyFile: string;
   /** Numbers of the users, beside our own, who may use the TCP port. */
   readonly allowUsers: readonly number[];
+  readonly requireNoBypass: boolean;
   readonly logLevel: LogLevel;
   readonly drainTimeoutMs: number;
   readonly warnings: readonly string[];
@@ -134,6 +136,7 @@ export async function loadClientConfig(
     ...(token && { token }),
     ...(certificate && { certificate }),
     instanceKeyFile: settings.instanceKeyFile ?? defaultInstanceKeyFile(options.env, role, target, local),
+    requireNoBypass: settings.requireNoBypass ?? false,
     allowUsers: await userNumbers(settings.allowUser ?? []),
     logLevel,
     drainTimeoutMs: settings.drainTimeout,
@@ -148,7 +151,8 @@ async function readFileSettings(role: Role, path: string | undefined): Promise<C
   if (document.failed) throw new ConfigError(document.problems);
   const parsed = clientSchema.safeParse(document.value, { reportInput: true });
   if (!parsed.success) reportIssues(document, parsed.error.issues, toJsonSchema(clientSchema));
-  const foreigners = role === 'connect' ? ['to'] : ['listen', 'proxy', 'hosts', 'allowUser'];
+  const foreigners =
+    role === 'connect' ? ['to', 'requireNoBypass'] : ['listen', 'proxy', 'hosts', 'allowUser'];
   for (const foreign of foreigners.filter(key => document.has([key])))
     document.keyError([], foreign, {
       message: `belongs to lockwire ${role === 'connect' ? 'expose' : 'connect'}`,

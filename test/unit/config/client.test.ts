@@ -82,15 +82,12 @@ t.test('a config file gives what flags do not, its paths are relative to it, and
   });
 });
 
-t.test('a mistake in the file has its line, a known setting that is not enforced is an error', async t => {
-  const config = files.write(
-    'bad.json',
-    '{\n  "gatewya": "a",\n  "requireNoBypass": true,\n  "to": "127.0.0.1:1"\n}',
-  );
+t.test('a mistake in the file has its line, as has a setting of the other command', async t => {
+  const config = files.write('bad.json', '{\n  "gatewya": "a",\n  "hosts": [],\n  "to": "127.0.0.1:1"\n}');
   await t.rejects(connect({ config }), {
     message: [
       `${config}:2:3 gatewya: unknown key; did you mean "gateway"?`,
-      `${config}:3:22 requireNoBypass: this build knows this setting but cannot enforce it yet: remove it`,
+      `${config}:3:12 hosts: wrong value: an empty list; expected at least one entry`,
       `${config}:4:3 to: belongs to lockwire expose`,
     ].join('\n'),
   });
@@ -263,4 +260,38 @@ t.test('the proxy’s URL: a default port, a user with a password, and no word o
     t.match(error, { code: 'usage', message: /^HTTPS_PROXY: expected http:\/\// }, url);
     t.notMatch(error.message, 'hunter2');
   }
+});
+
+t.test('a proxy beside the listener or in its place; the target and the hosts lead to it', async t => {
+  t.equal((await connect({})).connectProxy, undefined);
+  const hosts = ['Agents.internal', 'studio.internal:443', '10.0.0.1'];
+  const beside = await connect({ proxy: '127.0.0.1:3128', hosts, target: 'AutoGen' });
+  t.match(beside.local, { port: 50051 });
+  t.same(beside.connectProxy, {
+    address: { kind: 'tcp', host: '127.0.0.1', port: 3128 },
+    alone: false,
+    hosts: [
+      { host: 'autogen' },
+      { host: 'agents.internal' },
+      { host: 'studio.internal', port: 443 },
+      { host: '10.0.0.1' },
+    ],
+  });
+  const alone = await connect({ listen: undefined, proxy: 'unix:/run/proxy.sock' });
+  t.match(alone, { local: { path: '/run/proxy.sock' }, connectProxy: { alone: true } });
+  const wrong: [ClientFlags, RegExp][] = [
+    [{ hosts }, /^--hosts names what a proxy leads to: give --proxy ADDR as well$/],
+    [{ proxy: '0.0.0.0:3128' }, /^--proxy "0\.0\.0\.0:3128" is not loopback/],
+    [{ proxy: '127.0.0.1:1', hosts: ['http://a/'] }, /^--hosts "http:\/\/a\/": expected HOST or HOST:PORT$/],
+  ];
+  for (const [flags, message] of wrong) await t.rejects(connect(flags), { code: 'usage', message });
+});
+
+t.test('users by name or number; a name that the machine does not know is an error', async t => {
+  t.same((await connect({ allowUser: ['root', '1000', '0'] })).allowUsers, [0, 1000, 0]);
+  for (const user of ['nosuch-user', '-1', '4294967295', '01', ''])
+    await t.rejects(connect({ allowUser: [user] }), {
+      code: 'usage',
+      message: /no such user in \/etc\/passwd/,
+    });
 });
