@@ -126,6 +126,6 @@ export interface WindowPoolLimits {
 }
 
 export const defaultWindowPoolLimits: WindowPoolLimits = {
-  baseBytes: 24 * 1024 * 1024,
+  baseBytes: 16 * 1024 * 1024,
   growthBytes: 16 * 1024 * 1024,
 };
