@@ -6,7 +6,9 @@ import { LockwireError, messageOf } from './core/errors.ts';
 import type { Carrier } from './core/ports.ts';
 import { admittedUsers, LocalAdmission } from './local-admission.ts';
 import { LocalLegs } from './local-leg.ts';
+import { OpenTurns } from './open-turns.ts';
 import { type LocalListener, type LocalPeer, listenLocal } from './transport/local.ts';
+import { defaultTunnelLimits } from './tunnel/options.ts';
 import { makeTunnelSide, type SidePorts, stoppingLeg } from './tunnel-side.ts';
 import type { Ingress } from './wire/tunnel/frames.ts';
 
@@ -37,6 +39,7 @@ const sessionWaitMs = 10_000;
 export async function startConnect(config: LoadedClientConfig, ports: SidePorts): Promise<RunningSide> {
   const { clock, log } = ports;
   const legs = new LocalLegs(clock, log);
+  const turns = new OpenTurns(defaultTunnelLimits.maxPendingOpens);
   const places = [config.local, ...(config.connectProxy ? [config.connectProxy.address] : [])];
   const users = places.some(({ kind }) => kind === 'tcp')
     ? await admittedUsers(config.allowUsers, log)
@@ -67,11 +70,13 @@ export async function startConnect(config: LoadedClientConfig, ports: SidePorts)
 
   async function carry(carrier: Carrier, ingress: Ingress): Promise<void> {
     const local = new BufferedStream(carrier);
+    const answered = await turns.take();
     try {
       const session = await client.session(sessionWaitMs);
-      const stream = session.open(config.target, ingress);
-      legs.join(local, stream, session.facts.id, config.target, `tunnel:${session.facts.id}`);
+      const stream = session.open(config.target, ingress, answered);
+      legs.join(local, stream, session.facts.id, config.target, `tunnel:${session.facts.id}`, answered);
     } catch (error) {
+      answered();
       const code = error instanceof LockwireError && error.code === 'limit' ? 'limit' : 'unavailable';
       log.warn({ target: config.target, reason: code, detail: messageOf(error) }, 'local connection refused');
       local.start({ data() {}, end() {}, flushed() {}, closed() {} });

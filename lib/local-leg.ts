@@ -19,14 +19,24 @@ export class LocalLegs {
   }
 
   /** `client` is the end that asked: the local one at `connect`, the tunnel's at `expose`. */
-  join(client: ByteStream, upstream: ByteStream, session: string, target: string, address: string): void {
+  join(
+    client: ByteStream,
+    upstream: ByteStream,
+    session: string,
+    target: string,
+    address: string,
+    onEnded: () => void = () => {},
+  ): void {
     const leg: LocalLeg = { session, target, upstream: address, connectedAtMs: this.#clock.now() };
     let ended = false;
-    const handle = relay(client, upstream, leg, {
+    // Not there yet where both have closed before it began.
+    let handle: RelayHandle | undefined;
+    handle = relay(client, upstream, leg, {
       clock: this.#clock,
       onClosed: closed => {
         ended = true;
-        this.#live.delete(handle);
+        if (handle) this.#live.delete(handle);
+        onEnded();
         const { code, text } = closed.reason;
         this.#log[code === done.code ? 'debug' : 'info'](
           {
