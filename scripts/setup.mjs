@@ -2,16 +2,28 @@
 // package scripts will run on. Plain JavaScript for Node 18 and newer, since the machine's own Node runs it.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const stamp = join(root, 'node_modules', '.lockwire-setup');
-const wanted = createHash('sha256')
-  .update(readFileSync(join(root, 'package-lock.json')))
-  .update(readFileSync(join(root, '.taprc')))
-  .digest('hex');
+const modules = join(root, 'node_modules');
+/** What is there: a line for the packages, one for the test runner's plugins. */
+const stamp = join(modules, '.lockwire-setup');
+
+function hash(file) {
+  return createHash('sha256')
+    .update(readFileSync(join(root, file)))
+    .digest('hex');
+}
+
+/** Only the plugins: how long a test may take is no reason to build anything. */
+function pluginHash() {
+  const plugins = /^plugin:\n(?:[ \t]+.*\n)*/m.exec(readFileSync(join(root, '.taprc'), 'utf8'));
+  return createHash('sha256')
+    .update(plugins?.[0] ?? '')
+    .digest('hex');
+}
 
 function run(title, command, args) {
   process.stderr.write(`lockwire: ${title}\n`);
@@ -44,8 +56,21 @@ function checkNode() {
   process.exit(1);
 }
 
-const installed = existsSync(stamp) ? readFileSync(stamp, 'utf8').trim() : '';
-if (installed !== wanted) {
+/** `npm ci` empties what such a link points to, under the feet of whoever else uses it. */
+function refuseLink() {
+  if (!lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+  const target = existsSync(modules) ? realpathSync(modules) : 'nothing';
+  process.stderr.write(
+    `lockwire: node_modules is a link to ${target}, which does not hold what package-lock.json says; ` +
+      'set up there, or remove the link\n',
+  );
+  process.exit(1);
+}
+
+const wanted = { packages: hash('package-lock.json'), plugins: pluginHash() };
+const [packages, plugins] = existsSync(stamp) ? readFileSync(stamp, 'utf8').split('\n') : [];
+if (packages !== wanted.packages) {
+  refuseLink();
   run('installing dependencies (once; about 30 s)', 'npm', [
     'ci',
     '--ignore-scripts',
@@ -54,11 +79,13 @@ if (installed !== wanted) {
     '--loglevel=error',
   ]);
   checkNode();
+}
+if (packages !== wanted.packages || plugins !== wanted.plugins) {
   // Without this the first test run would load tap's default plugins and find no test.
   run('building the test runner (once; about 10 s)', bundledNode(), [
-    join(root, 'node_modules', 'tap', 'dist', 'esm', 'run.mjs'),
+    join(modules, 'tap', 'dist', 'esm', 'run.mjs'),
     'build',
   ]);
-  writeFileSync(stamp, `${wanted}\n`);
+  writeFileSync(stamp, `${wanted.packages}\n${wanted.plugins}\n`);
 }
 checkNode();
