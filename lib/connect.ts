@@ -6,9 +6,7 @@ import { LockwireError, messageOf } from './core/errors.ts';
 import type { Carrier } from './core/ports.ts';
 import { admittedUsers, LocalAdmission } from './local-admission.ts';
 import { LocalLegs } from './local-leg.ts';
-import { OpenTurns } from './open-turns.ts';
 import { type LocalListener, type LocalPeer, listenLocal } from './transport/local.ts';
-import { defaultTunnelLimits } from './tunnel/options.ts';
 import { makeTunnelSide, type SidePorts, stoppingLeg } from './tunnel-side.ts';
 import type { Ingress } from './wire/tunnel/frames.ts';
 
@@ -24,6 +22,8 @@ export interface RunningSide {
   /** The session with the gateway, once there is one. */
   readonly session: string;
   readonly principal: string;
+  /** Reads token and certificates anew. */
+  reload(cause: string): void;
   /** Ends when its streams have, or at once. */
   drain(): Promise<void>;
   stop(): Promise<void>;
@@ -39,13 +39,12 @@ const sessionWaitMs = 10_000;
 export async function startConnect(config: LoadedClientConfig, ports: SidePorts): Promise<RunningSide> {
   const { clock, log } = ports;
   const legs = new LocalLegs(clock, log);
-  const turns = new OpenTurns(defaultTunnelLimits.maxPendingOpens);
   const places = [config.local, ...(config.connectProxy ? [config.connectProxy.address] : [])];
   const users = places.some(({ kind }) => kind === 'tcp')
     ? await admittedUsers(config.allowUsers, log)
     : undefined;
   const admission = new LocalAdmission(users, ports);
-  const { client, key, firstSession } = makeTunnelSide(config, ports, stream =>
+  const { client, key, firstSession, reload } = makeTunnelSide(config, ports, stream =>
     stream.reset({ code: 'denied', text: 'a connect takes no streams' }),
   );
 
@@ -70,13 +69,11 @@ export async function startConnect(config: LoadedClientConfig, ports: SidePorts)
 
   async function carry(carrier: Carrier, ingress: Ingress): Promise<void> {
     const local = new BufferedStream(carrier);
-    const answered = await turns.take();
     try {
       const session = await client.session(sessionWaitMs);
-      const stream = session.open(config.target, ingress, answered);
-      legs.join(local, stream, session.facts.id, config.target, `tunnel:${session.facts.id}`, answered);
+      const stream = session.open(config.target, ingress);
+      legs.join(local, stream, session.facts.id, config.target, `tunnel:${session.facts.id}`);
     } catch (error) {
-      answered();
       const code = error instanceof LockwireError && error.code === 'limit' ? 'limit' : 'unavailable';
       log.warn({ target: config.target, reason: code, detail: messageOf(error) }, 'local connection refused');
       local.start({ data() {}, end() {}, flushed() {}, closed() {} });
@@ -104,6 +101,7 @@ export async function startConnect(config: LoadedClientConfig, ports: SidePorts)
       ...(proxyAddress === undefined ? {} : { proxy: proxyAddress }),
       session: welcome.session,
       principal: welcome.principal,
+      reload,
       drain: async () => {
         await close();
         client.stop(stoppingLeg, true);

@@ -30,7 +30,7 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
     }
   }
 
-  const { client, key, firstSession } = makeTunnelSide(config, ports, (stream, request) => {
+  const { client, key, firstSession, reload } = makeTunnelSide(config, ports, (stream, request) => {
     // The role binds an expose to its one target; a gateway that asks for another is confused or worse.
     if (request.target === config.target) void serve(stream);
     else stream.reset({ code: 'unknown-target', text: `this expose serves ${config.target}` });
@@ -43,6 +43,7 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
       failed: bypass.forbidden,
       session: welcome.session,
       principal: welcome.principal,
+      reload,
       drain: async () => {
         bypass.stop();
         client.stop(stoppingLeg, true);

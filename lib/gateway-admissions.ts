@@ -5,12 +5,18 @@ import { RefusedHello } from './tunnel/handshake-accept.ts';
  * the same moment no more are let in than there are places.
  */
 export class Admissions {
-  readonly #maxSessions: number;
-  readonly #maxPerPrincipal: number;
+  #maxSessions: number;
+  #maxPerPrincipal: number;
   readonly #byPrincipal = new Map<string, number>();
   #sessions = 0;
 
   constructor(limits: { readonly sessions: number; readonly sessionsPerPrincipal: number }) {
+    this.#maxSessions = limits.sessions;
+    this.#maxPerPrincipal = limits.sessionsPerPrincipal;
+  }
+
+  /** Those that are in stay in. */
+  replace(limits: { readonly sessions: number; readonly sessionsPerPrincipal: number }): void {
     this.#maxSessions = limits.sessions;
     this.#maxPerPrincipal = limits.sessionsPerPrincipal;
   }

@@ -162,7 +162,7 @@ export class Joiner {
       },
     });
     // Both ends may have been gone before the relay began.
-    if (!ended) live.relays.set(connected, handle);
+    if (!ended) live.beginRelay(connected, handle);
   }
 
   /** The one line of a session: who, what, how long, how much, why it ended. */

@@ -1,6 +1,7 @@
 import type { Metrics } from './core/ports.ts';
 import { type CloseReason, type Connected, type Identity, principalName } from './core/session.ts';
 import type { RelayHandle } from './relay/tcp.ts';
+import type { Enrolment } from './store/enrolments.ts';
 import type { TunnelSession } from './tunnel/session.ts';
 
 /** A tunnel session that lives, and whose it is. */
@@ -11,14 +12,37 @@ export interface LiveTunnel {
   readonly target: string;
   readonly startedAtMs: number;
   readonly peer: string;
+  /** SHA-256 of the instance's key, hex. */
+  readonly instance: string;
+  /** SHA-256 of each certificate that its connection showed, hex. */
+  certificates: readonly string[];
+  /** What its instance is bound to; undefined where it is not. */
+  enrolment: Enrolment | undefined;
   /** Renewal replaces it. */
   identity: Identity;
+  /** Judges the credential that it showed last anew. */
+  verify(): Promise<Identity>;
+}
+
+/** A client of a `tcp` target that came without a tunnel. */
+export interface LiveDirect {
+  readonly session: string;
+  readonly instance: '';
+  readonly certificates: readonly string[];
+  identity: Identity;
+  verify(): Promise<Identity>;
+  close(reason: CloseReason): void;
 }
 
 /** What lives in this gateway: for limits, the admin socket, drain and metrics. Its size is bounded by those limits. */
 export class LiveSessions {
   readonly tunnels: Set<LiveTunnel> = new Set();
+  readonly direct: Set<LiveDirect> = new Set();
   readonly relays: Map<Connected, RelayHandle> = new Map();
+  readonly #relayIds = new WeakMap<Connected, string>();
+  #relayCount = 0;
+  /** Called with each relay that began. */
+  onRelay: ((relay: Connected, handle: RelayHandle) => void) | undefined;
   /** Called whenever something ended. */
   onEnded: (() => void) | undefined;
 
@@ -34,6 +58,18 @@ export class LiveSessions {
   endTunnel(tunnel: LiveTunnel): void {
     this.tunnels.delete(tunnel);
     this.onEnded?.();
+  }
+
+  beginRelay(relay: Connected, handle: RelayHandle): void {
+    this.#relayCount += 1;
+    this.#relayIds.set(relay, `${relay.session}.${this.#relayCount}`);
+    this.relays.set(relay, handle);
+    this.onRelay?.(relay, handle);
+  }
+
+  /** Names one relay: several may belong to one session. */
+  relayId(relay: Connected): string {
+    return this.#relayIds.get(relay) ?? '';
   }
 
   endRelay(relay: Connected): void {
@@ -53,23 +89,27 @@ export class LiveSessions {
   /** For `lockwire sessions`: plain data, no credential. */
   list(): unknown {
     return {
-      tunnels: [...this.tunnels].map(({ session, role, target, startedAtMs, peer, identity }) => ({
+      tunnels: [...this.tunnels].map(({ session, role, target, startedAtMs, peer, identity, ...rest }) => ({
         session: session.facts.id,
         role,
         target,
         principal: principalName(identity.principal),
+        instance: rest.instance,
+        binding: rest.enrolment === undefined ? 'unbound' : 'bound',
+        credential: { kind: identity.credential.kind, id: identity.credential.id },
         peer,
         startedAt: new Date(startedAtMs).toISOString(),
         expiresAt: new Date(identity.credential.expiresAtMs).toISOString(),
         streams: session.streamCount,
         offsets: session.offsets,
       })),
-      relays: [...this.relays.keys()].map(({ session, principal, target, upstream, connectedAtMs }) => ({
-        session,
-        principal: principalName(principal),
-        target,
-        upstream,
-        connectedAt: new Date(connectedAtMs).toISOString(),
+      relays: [...this.relays.keys()].map(relay => ({
+        session: relay.session,
+        id: this.relayId(relay),
+        principal: principalName(relay.principal),
+        target: relay.target,
+        upstream: relay.upstream,
+        connectedAt: new Date(relay.connectedAtMs).toISOString(),
       })),
     };
   }

@@ -21,7 +21,8 @@ export class Shutdown {
   readonly #listeners: readonly NamedListener[];
   readonly #live: LiveSessions;
   readonly #key: HeldKey;
-  readonly #drainTimeoutMs: number;
+  readonly #drainTimeoutMs: () => number;
+  readonly #over: () => void;
   readonly #clock: Clock;
   #stopped: Promise<void> | undefined;
   #adminClosed: Promise<void> | undefined;
@@ -30,20 +31,22 @@ export class Shutdown {
     listeners: readonly NamedListener[],
     live: LiveSessions,
     key: HeldKey,
-    drainTimeoutMs: number,
+    drainTimeoutMs: () => number,
+    over: () => void,
     clock: Clock,
   ) {
     this.#listeners = listeners;
     this.#live = live;
     this.#key = key;
     this.#drainTimeoutMs = drainTimeoutMs;
+    this.#over = over;
     this.#clock = clock;
   }
 
   async drain(): Promise<void> {
     this.#begin();
     this.#live.drain(stopping);
-    await this.#untilEmpty(this.#drainTimeoutMs);
+    await this.#untilEmpty(this.#drainTimeoutMs());
     await this.stop();
   }
 
@@ -58,6 +61,8 @@ export class Shutdown {
     // Each session still says good-bye; it lingers no longer than its own limit.
     await this.#untilEmpty(defaultTunnelLimits.lingerMs * 2);
     await this.#adminClosed;
+    // Until now: what is revoked at the successor ends here as well.
+    this.#over();
   }
 
   #begin(): void {

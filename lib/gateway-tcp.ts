@@ -5,6 +5,9 @@ import type { AcceptedConnection, Authenticator, ByteStream, Log, Metrics } from
 import type { Identity } from './core/session.ts';
 import { Expiry } from './gateway-expiry.ts';
 import type { Joiner } from './gateway-joiner.ts';
+import { fingerprintOf, type Judge } from './gateway-judge.ts';
+import type { LiveDirect, LiveSessions } from './gateway-live.ts';
+import { RefusedHello } from './tunnel/handshake-accept.ts';
 
 export interface TcpDoorPorts {
   readonly clock: Clock;
@@ -12,6 +15,8 @@ export interface TcpDoorPorts {
   readonly metrics: Metrics;
   readonly authenticator: Authenticator;
   readonly joiner: Joiner;
+  readonly judge: Judge;
+  readonly live: LiveSessions;
 }
 
 /** Where clients of `protocol: tcp` targets come in: their certificate is who they are. */
@@ -27,13 +32,16 @@ export class TcpDoor {
 
   async enter(connection: AcceptedConnection, target: string): Promise<void> {
     const { facts, carrier } = connection;
+    const fingerprints = connection.certificates.map(fingerprintOf);
     let identity: Identity;
     try {
       if (connection.certificates.length === 0)
         throw new LockwireError('unauthenticated', 'no client certificate');
       identity = this.#ports.authenticator.certificate(connection.certificates);
+      this.#ports.judge.admit({ identity, instance: '', certificates: fingerprints });
     } catch (error) {
-      connection.failed();
+      // What is revoked was real once: it must not cost its neighbours behind the same address theirs.
+      if (!(error instanceof RefusedHello)) connection.failed();
       this.#refusals.add();
       const fields = { session: facts.session, peer: facts.peerAddress, listener: facts.listener, target };
       this.#ports.log.warn({ ...fields, detail: messageOf(error) }, 'connection refused');
@@ -46,13 +54,27 @@ export class TcpDoor {
       stream.reset({ code: 'expired', text: 'the client certificate ran out' }),
     );
     expiry.watch(identity.credential.expiresAtMs);
+    const direct: LiveDirect = {
+      session: facts.session,
+      instance: '',
+      certificates: fingerprints,
+      identity,
+      verify: async () => this.#ports.authenticator.certificate(connection.certificates),
+      close: reason => stream.reset(reason),
+    };
+    const { live } = this.#ports;
+    live.direct.add(direct);
+    const over = (): void => {
+      expiry.cancel();
+      live.direct.delete(direct);
+    };
     await this.#ports.joiner.join({ ...facts, ...identity }, target, {
       stream,
       ingress: 'loopback',
       permitted: () => connection.permitted(),
       accept() {},
-      refused: () => expiry.cancel(),
-      closed: () => expiry.cancel(),
+      refused: over,
+      closed: over,
     });
   }
 }

@@ -13,8 +13,10 @@ import { type CloseReason, type Identified, type Identity, principalName } from 
 import type { Admissions } from './gateway-admissions.ts';
 import { Expiry } from './gateway-expiry.ts';
 import { denial, type Joiner } from './gateway-joiner.ts';
+import { fingerprintOf, type Judge, WrongCode } from './gateway-judge.ts';
 import type { LiveSessions, LiveTunnel } from './gateway-live.ts';
 import type { Resumable, ResumableTunnels } from './gateway-resume.ts';
+import type { Enrolment } from './store/enrolments.ts';
 import type { Exposers } from './tunnel/exposers.ts';
 import { type Admission, type Admitted, acceptTunnel, RefusedHello } from './tunnel/handshake-accept.ts';
 import { exposeLimits, type TunnelLimits } from './tunnel/options.ts';
@@ -30,7 +32,7 @@ export interface TunnelDoorPorts {
   readonly limits: TunnelLimits;
   readonly admissions: Admissions;
   readonly pool: WindowPool;
-  readonly key: InstanceKey;
+  readonly key: { readonly current: InstanceKey; readonly rotation: Uint8Array };
   /** This gateway process. */
   readonly instance: string;
   readonly authenticator: Authenticator;
@@ -41,6 +43,7 @@ export interface TunnelDoorPorts {
   readonly joiner: Joiner;
   readonly live: LiveSessions;
   readonly resumable: ResumableTunnels;
+  readonly judge: Judge;
 }
 
 /** Where tunnels come in: identity, role, session; each stream then goes to the joiner. */
@@ -63,7 +66,14 @@ export class TunnelDoor {
     try {
       const admitted = await acceptTunnel(
         connection.carrier,
-        { session: facts.session, gatewayKey: key, instance, instances: 1, exporter: connection.exporter() },
+        {
+          session: facts.session,
+          gatewayKey: key.current,
+          rotation: key.rotation,
+          instance,
+          instances: 1,
+          exporter: connection.exporter(),
+        },
         async (hello, resume) => {
           const admission = await this.#admit(connection, hello, resume, state);
           connection.permitted();
@@ -97,9 +107,14 @@ export class TunnelDoor {
       target: hello.target,
       startedAtMs: clock.now(),
       peer: state.connection.facts.peerAddress,
+      instance: fingerprintOf(hello.instanceKey),
+      certificates: state.connection.certificates.map(fingerprintOf),
+      enrolment: state.enrolment,
       identity: state.renewed ?? identity,
+      verify: () => this.#identify(state.connection, state.hello ?? hello),
     };
     state.tunnel = tunnel;
+    state.hello ??= hello;
     state.resumable = { tunnel, secret, instanceKey: hello.instanceKey };
     this.#states.set(session, state);
     resumable.add(state.resumable);
@@ -116,18 +131,22 @@ export class TunnelDoor {
       },
       'tunnel up',
     );
+    this.#ports.judge.begun(tunnel);
   }
 
   /** A tunnel's new connection: what was shown with it counts from now on. */
-  #goOn({ session, identity }: Admitted, connection: AcceptedConnection): void {
+  #goOn({ session, hello, identity }: Admitted, connection: AcceptedConnection): void {
     const state = this.#states.get(session);
     if (state?.tunnel === undefined || state.resumable === undefined) return;
     const { resumable, log, clock } = this.#ports;
     resumable.attached(state.resumable);
     state.connection = connection;
     state.renewed = identity;
+    state.hello = hello;
     state.tunnel.identity = identity;
+    state.tunnel.certificates = connection.certificates.map(fingerprintOf);
     this.#watchExpiry(state.tunnel, state);
+    this.#ports.judge.begun(state.tunnel);
     log.info(
       {
         session: session.facts.id,
@@ -149,6 +168,8 @@ export class TunnelDoor {
     state: TunnelState,
   ): Promise<Omit<Admission, 'name'>> {
     const identity = await this.#identify(connection, hello).catch((error: unknown) => {
+      // Revoked: it was real once, and must not cost its neighbours behind the same address theirs.
+      if (error instanceof RefusedHello) throw error;
       connection.failed();
       if (!(error instanceof LockwireError)) this.#logInternal(error);
       const text = error instanceof LockwireError ? error.message : 'internal error';
@@ -158,6 +179,7 @@ export class TunnelDoor {
     if (state.over)
       throw new LockwireError('closed', 'the connection ended before its credential was judged');
     if (hello.role === 'expose') this.#permitExpose(identity, hello.target);
+    state.enrolment = this.#enrolled(connection, hello, identity);
     const known = resume && this.#ports.resumable.find(resume, hello, identity);
     // It has its place already.
     if (known) return { ...identity, resume: { session: known.tunnel.session, secret: known.secret } };
@@ -170,6 +192,8 @@ export class TunnelDoor {
   async #identify(connection: AcceptedConnection, hello: Hello): Promise<Identity> {
     const identity = await this.#verify(connection, hello);
     const { expiresAtMs } = identity.credential;
+    const certificates = connection.certificates.map(fingerprintOf);
+    this.#ports.judge.admit({ identity, instance: fingerprintOf(hello.instanceKey), certificates });
     if (expiresAtMs > this.#ports.clock.now()) return identity;
     const at = new Date(expiresAtMs).toISOString();
     throw new LockwireError('unauthenticated', `${identity.credential.kind} expired at ${at}`);
@@ -187,6 +211,15 @@ export class TunnelDoor {
       throw new LockwireError('unauthenticated', 'neither a token nor a client certificate was shown');
     }
     return authenticator.certificate(certificates);
+  }
+
+  #enrolled(connection: AcceptedConnection, hello: Hello, identity: Identity): Enrolment | undefined {
+    try {
+      return this.#ports.judge.enrolled(hello, identity);
+    } catch (error) {
+      if (error instanceof WrongCode) connection.failed();
+      throw error;
+    }
   }
 
   #permitExpose({ principal }: Identity, target: string): void {
@@ -212,7 +245,9 @@ export class TunnelDoor {
       pool,
       onOpen: (stream, request) => {
         const current = state.tunnel?.identity ?? state.renewed ?? identity;
-        void this.#open({ ...state.connection.facts, ...current }, stream, request, state);
+        // A resumed session keeps its id, whatever connection carries it.
+        const session = state.tunnel?.session.facts.id ?? state.connection.facts.session;
+        void this.#open({ ...state.connection.facts, session, ...current }, stream, request, state);
       },
       onNotice() {},
       onGoAway() {},
@@ -229,6 +264,9 @@ export class TunnelDoor {
     request: Open,
     state: TunnelState,
   ): Promise<void> {
+    const bound = (state.tunnel?.enrolment ?? state.enrolment)?.target ?? '';
+    if (bound !== '' && bound !== request.target)
+      return stream.reset({ code: 'denied', text: `this instance is enrolled for target ${bound} only` });
     await this.#ports.joiner.join(identified, request.target, {
       stream,
       ingress: request.ingress,
@@ -251,9 +289,11 @@ export class TunnelDoor {
       throw new LockwireError('unauthenticated', 'the new token is not of the same issuer and subject');
     }
     state.renewed = renewed;
+    state.hello = { ...hello, token };
     if (state.tunnel) {
       state.tunnel.identity = renewed;
       this.#watchExpiry(state.tunnel, state);
+      this.#ports.judge.begun(state.tunnel);
     }
     return { expiresAt: renewed.credential.expiresAtMs };
   }
@@ -324,5 +364,8 @@ interface TunnelState {
   /** The handshake came to nothing. */
   over: boolean;
   renewed?: Identity;
+  /** The last one, with the token that counts now. */
+  hello?: Hello;
+  enrolment?: Enrolment | undefined;
   resumable?: Resumable;
 }

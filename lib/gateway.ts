@@ -5,10 +5,14 @@ import { createAuthorizer } from './access/policy/authorizer.ts';
 import type { LoadedGatewayConfig } from './config/loaded.ts';
 import type { Clock } from './core/clock.ts';
 import type { Log } from './core/ports.ts';
+import { adminRoutes } from './gateway-admin.ts';
 import { Admissions } from './gateway-admissions.ts';
 import { Joiner } from './gateway-joiner.ts';
+import { Judge } from './gateway-judge.ts';
+import { GatewayKey } from './gateway-key.ts';
 import { LiveSessions } from './gateway-live.ts';
 import { identityOptions, listenerOptions, makeTarget, policyOptions } from './gateway-options.ts';
+import { Reloader } from './gateway-reload.ts';
 import { ResumableTunnels } from './gateway-resume.ts';
 import { Shares } from './gateway-shares.ts';
 import { type NamedListener, Shutdown } from './gateway-shutdown.ts';
@@ -17,6 +21,7 @@ import { TunnelDoor } from './gateway-tunnels.ts';
 import { startAdmin } from './observe/admin-server.ts';
 import type { RenderedMetrics } from './observe/metrics.ts';
 import { holdInstanceKey } from './store/instance-key.ts';
+import { Store } from './store/store.ts';
 import { Listener } from './transport/listener.ts';
 import { Exposers } from './tunnel/exposers.ts';
 import { defaultTunnelLimits } from './tunnel/options.ts';
@@ -26,6 +31,8 @@ export interface GatewayPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: RenderedMetrics;
+  /** Reads the config anew: on SIGHUP, when a file changed, on `lockwire reload`. Without it there is no reload. */
+  readonly load?: () => Promise<LoadedGatewayConfig>;
 }
 
 export interface RunningGateway {
@@ -33,6 +40,8 @@ export interface RunningGateway {
   readonly listeners: readonly { readonly name: string; readonly host: string; readonly port: number }[];
   readonly adminSocket: string;
   readonly adminAddress?: { readonly host: string; readonly port: number };
+  /** Takes the config anew, soon; what is wrong with it is logged, and then nothing changes. */
+  reload(cause: string): void;
   /** Stops accepting; live streams run on for at most `drainTimeoutMs`, then end with `shutdown`. */
   drain(): Promise<void>;
   /** Ends everything at once, also while it drains. */
@@ -46,7 +55,11 @@ export async function startGateway(
 ): Promise<RunningGateway> {
   const { clock, log, metrics } = ports;
   const key = holdInstanceKey(join(config.store.path, 'gateway.key'));
+  let store: Store | undefined;
   try {
+    store = new Store(config.store.path, { clock, log });
+    const gatewayKey = new GatewayKey(key, store);
+    const inForce = { config };
     const live = new LiveSessions(metrics);
     const exposers = new Exposers();
     const resumable = new ResumableTunnels(clock);
@@ -58,6 +71,9 @@ export async function startGateway(
     const targets = new Map(config.targets.map(target => [target.name, makeTarget(target, clock)]));
     const authenticator = createAuthenticator(identityOptions(config), { clock, log, metrics });
     const authorizer = await createAuthorizer(policyOptions(config), { clock, log, metrics });
+    const judge = new Judge({ store, authorizer, targets, live, log, metrics });
+    judge.enrolmentRequired = config.enrolment === 'required';
+    const admissions = new Admissions(config.limits);
     const joiner = new Joiner({
       clock,
       log,
@@ -72,14 +88,14 @@ export async function startGateway(
       clock,
       log,
       metrics,
-      limits: {
-        ...defaultTunnelLimits,
-        maxStreams: config.limits.streamsPerSession,
-        maxPendingOpens: config.limits.pendingOpens,
+      // Read for each new session: a reload may change them.
+      get limits() {
+        const { streamsPerSession, pendingOpens } = inForce.config.limits;
+        return { ...defaultTunnelLimits, maxStreams: streamsPerSession, maxPendingOpens: pendingOpens };
       },
-      admissions: new Admissions(config.limits),
+      admissions,
       pool: new WindowPool(),
-      key,
+      key: gatewayKey,
       instance: randomBytes(8).toString('hex'),
       authenticator,
       authorizer,
@@ -88,8 +104,9 @@ export async function startGateway(
       joiner,
       live,
       resumable,
+      judge,
     });
-    const tcpDoor = new TcpDoor({ clock, log, metrics, authenticator, joiner });
+    const tcpDoor = new TcpDoor({ clock, log, metrics, authenticator, joiner, judge, live });
     const listeners = config.listeners.map(
       (entry): NamedListener => ({
         name: entry.name,
@@ -105,23 +122,34 @@ export async function startGateway(
         }),
       }),
     );
-    const shutdown = new Shutdown(listeners, live, key, config.drainTimeoutMs, clock);
+    const reloader =
+      ports.load &&
+      new Reloader(
+        { authenticator, authorizer, listeners, targets, admissions, judge, inForce },
+        { clock, log, metrics, load: ports.load },
+      );
+    const over = (): void => {
+      reloader?.close();
+      store?.close();
+    };
+    const shutdown = new Shutdown(listeners, live, key, () => inForce.config.drainTimeoutMs, over, clock);
     const admin = await startAdmin(
       {
         ...(config.admin.bind ? { bind: config.admin.bind } : {}),
         socketPath: config.admin.socketPath,
         health: () => ({ ready: !shutdown.begun, reasons: shutdown.begun ? ['draining'] : [] }),
         metrics,
-        routes: {
-          'GET /sessions': async () => ({ status: 200, body: live.list() }),
-          'GET /explain': async ({ query }) => {
-            const found = authorizer.explain(query.get('id') ?? '');
-            const message = 'no such denial among the last 4,096 since this gateway started';
-            return found === undefined
-              ? { status: 404, body: { error: { code: 'usage', message } } }
-              : { status: 200, body: found };
-          },
-        },
+        routes: adminRoutes({
+          log,
+          live,
+          store,
+          judge,
+          key: gatewayKey,
+          sources: () => sourceNames(inForce.config),
+          targets: () => inForce.config.targets.map(({ name }) => name),
+          explain: id => authorizer.explain(id),
+          reload: reloader && (() => reloader.now('lockwire reload')),
+        }),
       },
       { log },
     );
@@ -131,13 +159,19 @@ export async function startGateway(
       listeners: bound,
       adminSocket: config.admin.socketPath,
       ...(admin.address ? { adminAddress: admin.address } : {}),
+      reload: cause => reloader?.soon(cause),
       drain: () => shutdown.drain(),
       stop: () => shutdown.stop(),
     };
   } catch (error) {
+    store?.close();
     key.release();
     throw error;
   }
+}
+
+function sourceNames({ issuers, certificates }: LoadedGatewayConfig): string[] {
+  return [...issuers, ...certificates].map(({ name }) => name);
 }
 
 async function listenAll(

@@ -19,24 +19,14 @@ export class LocalLegs {
   }
 
   /** `client` is the end that asked: the local one at `connect`, the tunnel's at `expose`. */
-  join(
-    client: ByteStream,
-    upstream: ByteStream,
-    session: string,
-    target: string,
-    address: string,
-    onEnded: () => void = () => {},
-  ): void {
+  join(client: ByteStream, upstream: ByteStream, session: string, target: string, address: string): void {
     const leg: LocalLeg = { session, target, upstream: address, connectedAtMs: this.#clock.now() };
     let ended = false;
-    // Not there yet where both have closed before it began.
-    let handle: RelayHandle | undefined;
-    handle = relay(client, upstream, leg, {
+    const handle = relay(client, upstream, leg, {
       clock: this.#clock,
       onClosed: closed => {
         ended = true;
-        if (handle) this.#live.delete(handle);
-        onEnded();
+        this.#live.delete(handle);
         const { code, text } = closed.reason;
         this.#log[code === done.code ? 'debug' : 'info'](
           {

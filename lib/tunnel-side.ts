@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { LoadedClientConfig } from './config/client.ts';
 import { version } from './core/build.ts';
 import type { Clock } from './core/clock.ts';
-import { LockwireError } from './core/errors.ts';
+import { LockwireError, messageOf } from './core/errors.ts';
 import type { DialledConnection, Log } from './core/ports.ts';
 import type { CloseReason } from './core/session.ts';
+import { type Enrollment, GatewayTrust } from './side-trust.ts';
 import { type HeldKey, holdFreeInstanceKey } from './store/instance-key.ts';
 import { TlsDialer } from './transport/tls-client.ts';
 import { defaultRedial, TunnelClient, type TunnelClientPorts } from './tunnel/client.ts';
@@ -18,6 +20,10 @@ export interface SidePorts {
   readonly tell: (line: string) => void;
   /** Aborted where the program is told to end before it is ready. */
   readonly givenUp?: AbortSignal;
+  /** Reads flags, files and environment anew; without it there is no reload. */
+  readonly load?: () => Promise<LoadedClientConfig>;
+  /** At the first start. */
+  readonly enrollment?: Enrollment;
 }
 
 /** What `connect` and `expose` have in common: a key, a dialer, and a tunnel that is kept up. */
@@ -29,6 +35,8 @@ export interface TunnelSide {
    * Rejects where dialling again would not help: a refusal, a certificate that is not trusted.
    */
   firstSession(): Promise<Fresh>;
+  /** Shows the token of now at once, and the certificate of now with the next connection. */
+  reload(cause: string): void;
 }
 
 export function makeTunnelSide(
@@ -36,24 +44,16 @@ export function makeTunnelSide(
   ports: SidePorts,
   onOpen: TunnelClientPorts['onOpen'],
 ): TunnelSide {
-  const { gateway, serverName, ca, certificate, token, role, target } = config;
+  const { role, target } = config;
   const { clock, log, tell, givenUp } = ports;
-  const dialer = new TlsDialer(
-    {
-      ...gateway,
-      serverName,
-      alpn: ['lockwire/1'],
-      ...(ca === undefined ? {} : { ca: [ca] }),
-      ...(config.forwardProxy ? { proxy: config.forwardProxy } : {}),
-      ...(certificate ?? {}),
-    },
-    { clock },
-  );
+  let inForce = config;
+  let dialer = makeDialer(config, clock);
   if (config.forwardProxy) {
     const { host, port } = config.forwardProxy;
     log.info({ proxy: `${host}:${port}` }, 'the gateway is reached through a proxy (HTTPS_PROXY)');
   }
   const key = holdFreeInstanceKey(config.instanceKeyFile);
+  const trust = trustOf(key, ports);
   let lastFailure = '';
   let up = false;
   const first = Promise.withResolvers<Fresh>();
@@ -71,13 +71,15 @@ export function makeTunnelSide(
       limits: role === 'expose' ? { ...defaultTunnelLimits, ...exposeLimits } : defaultTunnelLimits,
       pool: new WindowPool(),
       dial: () => dialGateway(dialer),
-      token: async () => (token ? await token.read() : ''),
+      token: async () => (inForce.token ? await inForce.token.read() : ''),
+      trust: () => trust.forDial(),
       onOpen,
       onNotice: notice => tell(notice.text),
       onUp: dialled => {
         const { welcome } = dialled;
         lastFailure = '';
         up = true;
+        trust.up(dialled);
         first.resolve(dialled);
         log.info({ session: welcome.session, gateway: welcome.instance, as: welcome.principal }, 'tunnel up');
       },
@@ -103,7 +105,52 @@ export function makeTunnelSide(
       client.startPatiently();
       return first.promise;
     },
+    reload: cause => {
+      const loaded = ports.load?.() ?? Promise.resolve(inForce);
+      loaded
+        .then(next => {
+          checkLasting(config, next);
+          dialer = makeDialer(next, clock);
+          inForce = next;
+          client.renewNow();
+          log.info({ cause }, 'token and certificates were read anew');
+        })
+        .catch((error: unknown) =>
+          log.error({ cause, detail: messageOf(error) }, 'not reloaded: the old settings stay in force'),
+        );
+    },
   };
+}
+
+function trustOf(key: HeldKey, { enrollment, log }: SidePorts): GatewayTrust {
+  try {
+    return new GatewayTrust(`${key.path}.gateway`, enrollment, log);
+  } catch (error) {
+    key.release();
+    throw error;
+  }
+}
+
+function makeDialer(config: LoadedClientConfig, clock: Clock): TlsDialer {
+  const { gateway, serverName, ca, certificate, forwardProxy } = config;
+  return new TlsDialer(
+    {
+      ...gateway,
+      serverName,
+      alpn: ['lockwire/1'],
+      ...(ca === undefined ? {} : { ca: [ca] }),
+      ...(forwardProxy ? { proxy: forwardProxy } : {}),
+      ...(certificate ?? {}),
+    },
+    { clock },
+  );
+}
+
+/** Throws `config` where a restart is needed. */
+function checkLasting(former: LoadedClientConfig, next: LoadedClientConfig): void {
+  for (const setting of ['target', 'local', 'instanceKeyFile', 'connectProxy', 'allowUsers'] as const)
+    if (!isDeepStrictEqual(former[setting], next[setting]))
+      throw new LockwireError('config', `another "${setting}" needs a restart`);
 }
 
 /** A server that speaks no `lockwire/1` is no gateway, whatever its certificate says. */

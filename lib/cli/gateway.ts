@@ -23,11 +23,12 @@ export const gatewayCommand: Command = {
     const path = args.value('config');
     if (path === undefined) throw new LockwireError('usage', 'missing --config FILE');
     const log = makeLog(io, args.value('log-level'));
-    const config = await loadGatewayConfig(path, { nowMs: systemClock.now() });
+    const load = () => loadGatewayConfig(path, { nowMs: systemClock.now() });
+    const config = await load();
     for (const warning of config.warnings) log.warn({}, formatProblem(warning));
     for (const line of opaqueTargets(config)) log.warn({}, line);
     const code = await runUntilSignalled({
-      start: () => startGateway(config, { clock: systemClock, log, metrics: createMetrics() }),
+      start: () => startGateway(config, { clock: systemClock, log, metrics: createMetrics(), load }),
       ready: gateway => io.out(readyLine(config, gateway)),
       log,
     });

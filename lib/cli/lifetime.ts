@@ -9,6 +9,8 @@ export interface Stoppable {
   stop(): Promise<void>;
   /** Resolves where it must not go on: it drains, and that is a failure. */
   readonly failed?: Promise<Error>;
+  /** Reads its files anew; what is wrong with them is logged, and then nothing changes. */
+  reload?(cause: string): void;
 }
 
 /** A long-running command. */
@@ -57,7 +59,7 @@ export async function runUntilSignalled<Running extends Stoppable>(run: Run<Runn
   // Timers of ours don't hold the process, and the listeners of one that drains may be gone: this does.
   const alive = setInterval(() => {}, 60_000);
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
-  process.on('SIGHUP', () => log.warn({}, 'SIGHUP: this build cannot reload; restart it instead'));
+  process.on('SIGHUP', () => running?.reload?.('SIGHUP'));
   try {
     running = await start(givenUp.signal);
     void running.failed?.then(error => {

@@ -4,12 +4,14 @@ import { nearMiss } from '../config/near-miss.ts';
 import { version } from '../core/build.ts';
 import { safeText } from '../core/bytes.ts';
 import { LockwireError, messageOf } from '../core/errors.ts';
-import { explainCommand, sessionsCommand } from './admin.ts';
+import { explainCommand, reloadCommand, sessionsCommand } from './admin.ts';
 import { checkCommand } from './check.ts';
 import { type Command, type CommandIo, helpOf, readArguments } from './command.ts';
+import { enrollCommand, rotateKeyCommand } from './enroll.ts';
 import { gatewayCommand } from './gateway.ts';
 import { initCommand } from './init.ts';
 import { policyCommand } from './policy.ts';
+import { killCommand, revokeCommand } from './revoke.ts';
 import { connectCommand, exposeCommand } from './side.ts';
 import { tryCommand } from './try.ts';
 import { upCommand } from './up.ts';
@@ -22,6 +24,11 @@ const commands: readonly Command[] = [
   exposeCommand,
   checkCommand,
   sessionsCommand,
+  killCommand,
+  revokeCommand,
+  enrollCommand,
+  rotateKeyCommand,
+  reloadCommand,
   explainCommand,
   policyCommand,
   initCommand,

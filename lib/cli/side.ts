@@ -3,6 +3,7 @@ import { type RunningSide, startConnect } from '../connect.ts';
 import { systemClock } from '../core/clock.ts';
 import { startExpose } from '../expose.ts';
 import type { Arguments, Command, CommandIo, Option } from './command.ts';
+import { readEnrollment } from './enroll.ts';
 import { runUntilSignalled } from './lifetime.ts';
 import { logLevelOption, makeLog } from './logging.ts';
 
@@ -16,6 +17,10 @@ const common: Readonly<Record<string, Option>> = {
   cert: { value: 'FILE', help: 'a client certificate in place of a token' },
   key: { value: 'FILE', help: 'its private key, 0600' },
   'instance-key-file': { value: 'FILE', help: "this instance's own key; made on first start" },
+  enroll: {
+    value: 'CODE',
+    help: 'at the first start: binds this instance to the gateway that gave the code',
+  },
   'log-level': logLevelOption,
 };
 
@@ -61,13 +66,23 @@ export const exposeCommand: Command = {
 };
 
 async function runSide(role: 'connect' | 'expose', args: Arguments, io: CommandIo): Promise<number> {
-  const config = await loadClientConfig(role, flagsOf(args), { env: io.env, nowMs: systemClock.now() });
+  const load = () => loadClientConfig(role, flagsOf(args), { env: io.env, nowMs: systemClock.now() });
+  const enrollment = readEnrollment(args.value('enroll'));
+  const config = await load();
   const log = makeLog(io, args.value('log-level'), config.logLevel);
   for (const warning of config.warnings) log.warn({}, warning);
   const start = role === 'connect' ? startConnect : startExpose;
   const tell = (line: string): void => io.err(`lockwire: ${line}`);
   const code = await runUntilSignalled({
-    start: givenUp => start(config, { clock: systemClock, log, tell, givenUp }),
+    start: givenUp =>
+      start(config, {
+        clock: systemClock,
+        log,
+        tell,
+        givenUp,
+        load,
+        ...(enrollment && { enrollment }),
+      }),
     ready: running => io.out(readyLine(role, config, running)),
     log,
   });

@@ -163,6 +163,10 @@ class Up implements Stoppable {
     for (const line of this.#lines) this.#io.out(line);
   }
 
+  reload(cause: string): void {
+    for (const part of this.#parts) part.reload?.(cause);
+  }
+
   async drain(): Promise<void> {
     for (const part of [...this.#parts].reverse()) await part.drain();
   }
@@ -182,12 +186,14 @@ class Up implements Stoppable {
   }
 
   async #startGateway(material: DevelopmentMaterial): Promise<RunningGateway> {
-    const config = await loadGatewayConfig(material.config, { nowMs: systemClock.now(), development: true });
+    const load = () => loadGatewayConfig(material.config, { nowMs: systemClock.now(), development: true });
+    const config = await load();
     for (const line of opaqueTargets(config)) this.#log.info({}, line);
     const gateway = await startGateway(config, {
       clock: systemClock,
       log: this.#log,
       metrics: createMetrics(),
+      load,
     }).catch((error: unknown) => {
       if (!(error instanceof LockwireError) || error.code !== 'usage') throw error;
       const what = error.message.replace('; choose another in "bind"', '');

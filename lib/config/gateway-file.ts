@@ -5,6 +5,7 @@ export interface GatewayFile {
   readonly identity: {
     readonly issuers: readonly IssuerEntry[];
     readonly certificates: readonly CertificatesEntry[];
+    readonly enrolment: 'optional' | 'required';
   };
   readonly targets: readonly TargetEntry[];
   readonly policy: { readonly files: readonly string[] };

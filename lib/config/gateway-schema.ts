@@ -268,6 +268,10 @@ export const gatewaySchema: z.ZodType<GatewayFile> = matching<GatewayFile>()(
             .array(certificatesSchema)
             .prefault([])
             .meta({ description: 'Sources of client certificates.' }),
+          enrolment: oneOf(['optional', 'required']).prefault('optional').meta({
+            description:
+              '`required`: only instances whose key was bound to their principal and role by `lockwire enroll` may open a tunnel. `optional`: others may too, and are listed as unbound.',
+          }),
         })
         .meta({ description: 'Who may be somebody here. At least one issuer or source of certificates.' }),
       targets: z

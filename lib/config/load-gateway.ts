@@ -50,6 +50,8 @@ export async function loadGatewayConfig(
   return {
     path: resolve(path),
     ...loaded,
+    enrolment: parsed.data.identity.enrolment,
+    files: [resolve(path), ...material.files],
     limits: parsed.data.limits,
     store: { kind: parsed.data.store.kind, path: resolve(directory, parsed.data.store.path) },
     admin,

@@ -11,11 +11,15 @@ export interface LoadedGatewayConfig {
   readonly certificates: readonly LoadedCertificates[];
   readonly targets: readonly LoadedTarget[];
   readonly policies: readonly LoadedPolicy[];
+  /** Whether instances that are not enrolled get in. */
+  readonly enrolment: 'optional' | 'required';
   readonly limits: LimitsEntry;
   /** Absolute directory of the state. */
   readonly store: { readonly kind: 'embedded'; readonly path: string };
   readonly admin: { readonly socketPath: string; readonly bind?: HostPort };
   readonly drainTimeoutMs: number;
+  /** Absolute paths of all that was read, the config itself first. */
+  readonly files: readonly string[];
   readonly warnings: readonly Problem[];
   /** True where any of its material is marked as made by `lockwire up`. */
   readonly development: boolean;

@@ -40,6 +40,7 @@ export class Material {
   readonly #directory: string;
   readonly #accepted: boolean;
   readonly #nowMs: number;
+  readonly #files = new Set<string>();
   #development = false;
 
   constructor(
@@ -56,6 +57,11 @@ export class Material {
   /** True once marked material was seen. */
   get development(): boolean {
     return this.#development;
+  }
+
+  /** What was read so far, or could not be. */
+  get files(): readonly string[] {
+    return [...this.#files];
   }
 
   async listener({ path, entry }: Placed<ListenerEntry>): Promise<LoadedListener | undefined> {
@@ -204,6 +210,7 @@ export class Material {
   }
 
   async #read(path: ConfigPath, file: string, options?: ReadOptions): Promise<string | undefined> {
+    this.#files.add(this.#resolve(file));
     try {
       return await readTextFile(this.#resolve(file), options);
     } catch (error) {

@@ -18,6 +18,8 @@ import type { InstanceKey } from '../core/ports.ts';
 /** An instance's key, held by this process alone until `release`. */
 export interface HeldKey extends InstanceKey {
   readonly path: string;
+  /** Makes another key and puts it in this one's place, after `before` has seen it: should that throw, nothing changed. */
+  replace(before: (next: InstanceKey) => void): InstanceKey;
   release(): void;
 }
 
@@ -33,8 +35,8 @@ export function holdInstanceKey(path: string): HeldKey {
     const privateKey = readKey(path) ?? makeKey(path);
     return {
       path,
-      publicKey: rawPublicKey(privateKey),
-      sign: message => sign(null, message, privateKey),
+      ...asInstanceKey(privateKey),
+      replace: before => asInstanceKey(makeKey(path, next => before(asInstanceKey(next)))),
       release,
     };
   } catch (error) {
@@ -85,7 +87,7 @@ function parseKey(path: string): KeyObject {
 }
 
 /** Whole or not at all: written beside, synced and renamed. */
-function makeKey(path: string): KeyObject {
+function makeKey(path: string, before?: (key: KeyObject) => void): KeyObject {
   const { privateKey } = generateKeyPairSync('ed25519');
   const draft = `${path}.new`;
   try {
@@ -94,11 +96,20 @@ function makeKey(path: string): KeyObject {
     fsyncSync(file);
     closeSync(file);
     chmodSync(draft, 0o600);
+    before?.(privateKey);
     renameSync(draft, path);
   } catch (error) {
+    if (error instanceof LockwireError) throw error;
     throw new LockwireError('io', `${path} cannot be written: ${messageOf(error)}`);
   }
   return privateKey;
+}
+
+function asInstanceKey(privateKey: KeyObject): InstanceKey {
+  return {
+    publicKey: rawPublicKey(privateKey),
+    sign: message => sign(null, message, privateKey),
+  };
 }
 
 function rawPublicKey(privateKey: KeyObject): Uint8Array {

@@ -58,7 +58,7 @@ export class Listener {
   readonly #limits: ListenerLimits;
   readonly #server: Server;
   readonly #tls: TlsServers;
-  readonly #routes: Routes;
+  #routes: Routes;
   readonly #unfinished: Unfinished;
   readonly #failures: LeakyBuckets;
   readonly #events: ListenerEvents;
@@ -131,6 +131,11 @@ export class Listener {
   /** For connections made from now on. Throws `config` and keeps the old one where the new one is no good. */
   replaceTls(tls: ListenerTls): void {
     this.#tls.replace(tls);
+  }
+
+  /** For handshakes that end from now on. Throws `config` and keeps the old ones where the new ones are no good. */
+  replaceRoutes(routes: ListenerOptions['routes']): void {
+    this.#routes = new Routes(this.#options.name, routes);
   }
 
   #accept(raw: Socket): void {

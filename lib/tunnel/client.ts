@@ -184,6 +184,11 @@ export class TunnelClient {
     this.#ports.clock.after(delayMs, () => void this.#renew(session));
   }
 
+  /** Shows the token of now, without waiting for the old one to run out. */
+  renewNow(): void {
+    if (this.#session) void this.#renew(this.#session);
+  }
+
   async #renew(session: TunnelSession): Promise<void> {
     if (session.state === 'closing' || session.state === 'closed') return;
     try {

@@ -140,18 +140,6 @@ t.test('300 streams of three principals live at one expose, and a fourth still g
   await Promise.all([...raws, fourth].map(({ closed }) => closed));
 });
 
-t.test(
-  '200 agents that come to one connect at once are all served, though 64 opens may be pending',
-  async t => {
-    const wide = await world.gateway();
-    const server = await world.host();
-    await world.expose(wide, { to: server.address });
-    const connect = await world.connect(wide);
-    const texts = Array.from({ length: 200 }, (_, i) => `agent ${i}`);
-    t.same(await Promise.all(texts.map(text => exchange(connect.address, text))), texts);
-  },
-);
-
 t.test('one stream that is stuck among a hundred slows no other: all others move 256 KiB', async t => {
   const wide = await world.gateway();
   let first = true;
