@@ -17,6 +17,10 @@ export interface RawOptions {
   readonly role: Role;
   readonly target?: string;
   readonly token: string;
+  /** A fresh one where absent. */
+  readonly instanceKey?: InstanceKey;
+  /** A one-time code. */
+  readonly enrollment?: string;
   readonly limits?: Partial<TunnelLimits>;
   readonly onOpen?: (stream: TunnelStream) => void;
 }
@@ -71,7 +75,8 @@ export async function dialRaw(options: RawOptions): Promise<Raw> {
       role: options.role,
       target: options.target ?? '',
       token: options.token,
-      instanceKey: instanceKey(),
+      instanceKey: options.instanceKey ?? makeInstanceKey(),
+      ...(options.enrollment === undefined ? {} : { enrollment: options.enrollment }),
       exporter: connection.exporter(),
       certificateIssuer: connection.facts.peerIssuer ?? '',
       software: 'test',
@@ -90,7 +95,7 @@ export async function dialRaw(options: RawOptions): Promise<Raw> {
   };
 }
 
-function instanceKey(): InstanceKey {
+export function makeInstanceKey(): InstanceKey {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   const raw = publicKey.export({ format: 'der', type: 'spki' }).subarray(-32);
   return { publicKey: raw, sign: message => sign(null, message, privateKey) };

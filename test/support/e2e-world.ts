@@ -46,6 +46,7 @@ export interface GatewaySettings {
   readonly listener?: object;
   readonly tls?: object;
   readonly certificates?: readonly object[];
+  readonly enrolment?: 'optional' | 'required';
   readonly bind?: string;
   readonly store?: string;
   readonly admin?: object;
@@ -170,6 +171,7 @@ export class World {
           },
         ],
         ...(settings.certificates ? { certificates: settings.certificates } : {}),
+        ...(settings.enrolment ? { enrolment: settings.enrolment } : {}),
       },
       targets: settings.targets ?? usualTargets,
       policy: { files: [`${name}.cedar`] },
