@@ -22,15 +22,21 @@ export class Exposers {
 
   /**
    * The session that takes the next stream. A stateful target has one active `expose`, the longest there; the others
-   * wait, and none takes over from it while it lives. Else the one with the fewest streams.
+   * wait, and none takes over from it while it lives. Else the one with the fewest streams, and rather one that has a
+   * connection now.
    */
   pick(target: string, stateful: boolean): TunnelSession | undefined {
     let best: TunnelSession | undefined;
     for (const session of this.#byTarget.get(target) ?? []) {
       if (session.state !== 'open') continue;
       if (stateful) return session;
-      if (best === undefined || session.streamCount < best.streamCount) best = session;
+      if (best === undefined || isBetter(session, best)) best = session;
     }
     return best;
   }
+}
+
+function isBetter(session: TunnelSession, than: TunnelSession): boolean {
+  if (session.attached !== than.attached) return session.attached;
+  return session.streamCount < than.streamCount;
 }

@@ -43,6 +43,13 @@ export interface Admission extends Identity {
   readonly resume?: { readonly session: TunnelSession; readonly secret: Uint8Array };
 }
 
+/** A Resume whose proof or attempt is no good: whoever sent it is no honest bearer of that session. */
+export class RefusedResume extends LockwireError {
+  constructor(text: string) {
+    super('denied', text);
+  }
+}
+
 /** A refusal that the peer is told. */
 export class RefusedHello extends LockwireError {
   readonly reason: CloseReason;
@@ -184,7 +191,11 @@ class Accepting implements LinkHandler {
     const resume = this.#resume;
     if (resume === undefined) return this.#welcome(link, hello, admission, bound, roundTripMs);
     const known = admission.resume;
-    if (known === undefined || !known.session.resumable) {
+    if (known !== undefined && !known.session.resumable) {
+      // It ended while the Hello was judged. Asked once more, its bearer is told and gets a place of its own.
+      return this.#refuse('unavailable', 'the session ended meanwhile');
+    }
+    if (known === undefined) {
       link.send(0, { type: 'resumed', outcome: 'unknown', received: 0, expiresAt: 0 });
       return this.#welcome(link, hello, admission, bound, roundTripMs);
     }
@@ -200,10 +211,10 @@ class Accepting implements LinkHandler {
     resume: Resume,
   ): void {
     if (!sameProof(resumeProof(secret, this.#options.exporter, resume), resume.proof)) {
-      return this.#refuse('denied', 'resume with a proof that does not fit');
+      return this.#refuseResume('resume with a proof that does not fit');
     }
     if (!session.nextAttempt(resume.attempt)) {
-      return this.#refuse('denied', `resume with attempt ${resume.attempt}, which is no new one`);
+      return this.#refuseResume(`resume with attempt ${resume.attempt}, which is no new one`);
     }
     this.#over();
     const { expiresAtMs } = identity.credential;
@@ -253,12 +264,20 @@ class Accepting implements LinkHandler {
     this.#refuse('internal', 'internal error');
   }
 
+  #refuseResume(text: string): void {
+    this.#tell({ code: 'denied', text }, new RefusedResume(text));
+  }
+
   #refuse(code: CloseCode, text: string, decision = ''): void {
+    const reason: CloseReason = decision ? { code, text, decision } : { code, text };
+    this.#tell(reason, new LockwireError(errorCode(code), text));
+  }
+
+  #tell(reason: CloseReason, error: LockwireError): void {
     if (this.#state.awaiting === 'nothing') return;
     this.#over();
-    const reason: CloseReason = decision ? { code, text, decision } : { code, text };
     this.#link?.farewell({ type: 'goAway', ...verdictOf(reason), lastStream: 0 }, reason);
-    this.#reject(new LockwireError(errorCode(code), text));
+    this.#reject(error);
   }
 
   #over(): void {

@@ -4,7 +4,7 @@ import type { TunnelLimits } from './options.ts';
 
 type LivenessLimits = Pick<
   TunnelLimits,
-  'pingIntervalMs' | 'pingTimeoutMs' | 'pingsPerSecond' | 'pingsBurst'
+  'pingIntervalMs' | 'pingTimeoutMs' | 'suspectMs' | 'pingsPerSecond' | 'pingsBurst'
 >;
 
 /**
@@ -54,13 +54,22 @@ export class Liveness {
     this.#measured = true;
   }
 
-  /** What is due now: a ping to send, or the verdict that the peer is gone. */
-  tick(nowMs: number): { readonly ping: number } | 'dead' | undefined {
+  /** A ping waits for its answer. */
+  get asked(): boolean {
+    return this.#awaited !== undefined;
+  }
+
+  /**
+   * What is due now: a ping to send, or the verdict that the peer is gone. A peer that has something to acknowledge and
+   * says nothing is asked before its time: so a connection that swallows everything is found out under load at once.
+   */
+  tick(nowMs: number, unacknowledged: boolean): { readonly ping: number } | 'dead' | undefined {
+    const { pingIntervalMs, pingTimeoutMs, suspectMs } = this.#limits;
     if (this.#awaited !== undefined) {
-      const silentMs = nowMs - Math.max(this.#lastReadMs, this.#pingedMs);
-      return silentMs >= this.#limits.pingTimeoutMs ? 'dead' : undefined;
+      return nowMs - Math.max(this.#lastReadMs, this.#pingedMs) >= pingTimeoutMs ? 'dead' : undefined;
     }
-    if (nowMs - this.#pingedMs < this.#limits.pingIntervalMs) return undefined;
+    const suspect = unacknowledged && nowMs - this.#lastReadMs >= suspectMs;
+    if (!suspect && nowMs - this.#pingedMs < pingIntervalMs) return undefined;
     this.#value += 1;
     this.#awaited = this.#value;
     this.#pingedMs = nowMs;

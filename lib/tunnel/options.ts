@@ -38,6 +38,8 @@ export interface TunnelLimits {
   readonly maxControlQueueBytes: number;
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
+  /** A peer that is silent for so long though it has something to acknowledge is pinged before its time. */
+  readonly suspectMs: number;
   readonly pingsPerSecond: number;
   readonly pingsBurst: number;
   readonly noticesPerSecond: number;
@@ -54,8 +56,9 @@ export interface TunnelLimits {
    * that was killed, and a client that lives dials again at once.
    */
   readonly closedPatienceMs: number;
-  /** How often the session looks at its clocks. */
+  /** How often the session looks at its clocks, and how often while it waits for a word of the peer's. */
   readonly tickMs: number;
+  readonly watchTickMs: number;
   /** How long an ended session waits for its last frame to be written. */
   readonly lingerMs: number;
 }
@@ -81,6 +84,7 @@ export const defaultTunnelLimits: TunnelLimits = {
   maxControlQueueBytes: 65_536,
   pingIntervalMs: 15_000,
   pingTimeoutMs: 10_000,
+  suspectMs: 2_000,
   pingsPerSecond: 2,
   pingsBurst: 20,
   noticesPerSecond: 1,
@@ -91,6 +95,7 @@ export const defaultTunnelLimits: TunnelLimits = {
   patienceMs: 60_000,
   closedPatienceMs: 4_500,
   tickMs: 5_000,
+  watchTickMs: 1_000,
   lingerMs: 2_000,
 };
 

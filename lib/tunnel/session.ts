@@ -93,6 +93,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
   #awaitedRenewals = 0;
   #peerGoAway: GoAway | undefined;
   #tick: Timer;
+  #watch: Timer | undefined;
 
   constructor(facts: SessionFacts, link: Link, ports: SessionPorts) {
     this.facts = facts;
@@ -140,9 +141,10 @@ export class TunnelSession implements LinkHandler, StreamHost {
     return this.#detachedAtMs;
   }
 
-  /** Whether a lost connection may be followed by another. */
+  /** Whether a lost connection may be followed by another. A gateway that drains takes no more of them. */
   get resumable(): boolean {
-    return this.facts.patienceMs > 0 && (this.#state === 'open' || this.#state === 'draining');
+    const open = this.#state === 'open' || (this.#state === 'draining' && this.facts.side === 'dialler');
+    return open && this.facts.patienceMs > 0;
   }
 
   /** Bytes that are kept for it. */
@@ -158,12 +160,10 @@ export class TunnelSession implements LinkHandler, StreamHost {
    * ended, where the peer cannot be there.
    */
   resume(link: Link, peerReceived: number, answer: (received: number) => void = () => {}): boolean {
-    const earlier = this.#link;
-    const position = earlier?.position ?? this.#position;
-    if (earlier) this.#outbox.detached();
-    this.#link = undefined;
-    this.#position = position;
-    earlier?.abandon();
+    this.#leaveEarlier();
+    // Streams that went on when their bytes counted as sent may have ended the session.
+    if (!this.resumable) return false;
+    const position = this.#position;
     answer(position.received);
     if (!this.#outbox.resume(peerReceived, link.outbox)) {
       const { sent, acked } = this.#outbox;
@@ -178,6 +178,17 @@ export class TunnelSession implements LinkHandler, StreamHost {
     this.#acked = position.received;
     this.#liveness = new Liveness(this.limits, this.clock.monotonic(), this.#liveness.roundTripMs);
     return true;
+  }
+
+  /** The connection that the session still has, where the peer lost it first. */
+  #leaveEarlier(): void {
+    const earlier = this.#link;
+    if (earlier === undefined) return;
+    this.#position = earlier.position;
+    this.#detachedAtMs = this.clock.monotonic();
+    this.#link = undefined;
+    earlier.abandon();
+    this.#outbox.detached();
   }
 
   /** Takes a try to resume; false where it is an old one: each must be newer than the last. */
@@ -235,6 +246,8 @@ export class TunnelSession implements LinkHandler, StreamHost {
    */
   drain(reason: CloseReason): void {
     if (this.#state !== 'open') return;
+    // Whoever takes no more connections will not see the peer of this one again.
+    if (this.facts.side === 'gateway' && !this.attached) return this.close(reason);
     this.#state = 'draining';
     this.send(0, this.#goAway({ ...reason, code: 'shutdown' }));
     this.#endIfDrained();
@@ -252,9 +265,11 @@ export class TunnelSession implements LinkHandler, StreamHost {
 
   // What streams need of their session.
 
+  /** Kept where the connection is just going: it is the session's, and the next one carries it. */
   send(stream: number, frame: ControlFrame): void {
-    if (this.#link) this.#link.send(stream, frame);
-    else this.#outbox.control(stream, frame);
+    if (this.#state === 'closing' || this.#state === 'closed') return;
+    this.#outbox.control(stream, frame);
+    this.#link?.wake();
     if (this.#outbox.overflowing) this.close({ code: 'limit', text: 'the peer takes no frames' });
   }
 
@@ -339,6 +354,8 @@ export class TunnelSession implements LinkHandler, StreamHost {
     this.#ackTimer = undefined;
     this.#detachedAtMs = this.clock.monotonic();
     this.#outbox.detached();
+    // Streams that went on when their bytes counted as sent may have ended it.
+    if (!this.resumable) return;
     const patienceMs = this.#patienceFor(reason);
     this.#patience = this.clock.after(patienceMs, () => {
       this.close({ code: 'session-lost', text: `no connection for ${patienceMs} ms: ${reason.text}` });
@@ -357,6 +374,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
     this.#state = 'closed';
     this.#link = undefined;
     this.#tick.cancel();
+    this.#watch?.cancel();
     this.#ackTimer?.cancel();
     this.#patience?.cancel();
     // A peer that drained and then hung up was not lost: it shut down, as it said.
@@ -508,7 +526,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
   }
 
   #onTick(): void {
-    if (this.#state === 'closing' || this.#state === 'closed') return;
+    if (this.#isOver()) return;
     this.#tick = this.clock.after(this.limits.tickMs, () => this.#onTick());
     const nowMs = this.clock.monotonic();
     for (const stream of this.#streams.values()) {
@@ -517,14 +535,33 @@ export class TunnelSession implements LinkHandler, StreamHost {
         stream.reset({ code: 'timeout', text: `not taken up within ${this.limits.openTimeoutMs} ms` });
       }
     }
-    if (this.#link === undefined) return;
-    const due = this.#liveness.tick(nowMs);
+    this.#look();
+  }
+
+  /** A method, since types don't see that a callback may have ended it. */
+  #isOver(): boolean {
+    return this.#state === 'closing' || this.#state === 'closed';
+  }
+
+  get #unacknowledged(): boolean {
+    return this.#outbox.sent > this.#outbox.acked;
+  }
+
+  /** Whether the peer is still there; while it owes a word, again and again. */
+  #look(): void {
+    this.#watch?.cancel();
+    this.#watch = undefined;
+    if (this.#link === undefined || this.#isOver()) return;
+    const nowMs = this.clock.monotonic();
+    const due = this.#liveness.tick(nowMs, this.#unacknowledged);
     if (due === 'dead') {
       this.#link.destroy({
         code: 'timeout',
         text: `no answer to a ping within ${this.limits.pingTimeoutMs} ms`,
       });
     } else if (due) this.send(0, { type: 'ping', value: due.ping });
+    if (due === 'dead' || !(this.#liveness.asked || this.#unacknowledged)) return;
+    this.#watch = this.clock.after(this.limits.watchTickMs, () => this.#look());
   }
 
   #goAway(reason: CloseReason): GoAway {

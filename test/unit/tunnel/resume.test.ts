@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { ResumePair, rejection } from '../../support/resume-pair.ts';
 import { ManualClock, quiet, readAll } from '../../support/tunnel-pair.ts';
+import { againstRogue, settle } from '../../support/tunnel-rogue.ts';
 
 for (const cut of ['plain', 'one-byte'] as const) {
   t.test(`a connection cut 20 times under 400 KiB each way costs no byte (${cut} carrier)`, async t => {
@@ -164,5 +165,29 @@ t.test(
     await quiet(60);
     t.equal(far.bytes().byteLength, 65_536);
     t.equal(near.flushed, 65_536);
+  },
+);
+
+t.test(
+  'suspectMs, watchTickMs: a peer that acknowledges nothing is pinged after 2 s, and gone 10 s later to the second',
+  async t => {
+    const a = againstRogue({ side: 'dialler' });
+    a.rogue.pongs = false;
+    a.rogue.acks = false;
+    // Until then the session looks every 5 s.
+    a.session.open('autogen', 'unix');
+    await settle();
+    a.clock.advance(4_999);
+    await settle();
+    t.equal(a.rogue.frames('ping').length, 0);
+    a.clock.advance(1);
+    await settle();
+    t.equal(a.rogue.frames('ping').length, 1, '10 s before its time');
+    a.clock.advance(9_999);
+    await settle();
+    t.equal(a.closed(), undefined);
+    a.clock.advance(1);
+    await settle();
+    t.match(a.closed(), { code: 'timeout' });
   },
 );
