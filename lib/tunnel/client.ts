@@ -2,6 +2,7 @@ import type { Timer } from '../core/clock.ts';
 import { codeOf, LockwireError, messageOf } from '../core/errors.ts';
 import type { DialledConnection, InstanceKey, Log } from '../core/ports.ts';
 import type { CloseReason } from '../core/session.ts';
+import { TokenBucket } from '../core/token-bucket.ts';
 import type { Role } from '../wire/tunnel/frames.ts';
 import { type DialHandshake, type Dialled, dialTunnel, type Fresh, TunnelRefused } from './handshake-dial.ts';
 import type { SessionPorts, TunnelSession } from './session.ts';
@@ -17,6 +18,14 @@ export interface TunnelClientOptions {
   readonly maxRedialMs: number;
   /** Calls of `session` that may wait at once. */
   readonly maxWaiting: number;
+  /** Redials at once, without a delay: kept up, and in a row. A connection that breaks again and again is not hammered. */
+  readonly promptRedialsPerSecond: number;
+  readonly promptRedialsBurst: number;
+  /**
+   * A try to resume is given up after so long, the next after twice that, and so on to the handshake's own limit: the
+   * gateway keeps what was cut off for seconds only, and a try may hang in a network that swallows it.
+   */
+  readonly firstResumeTimeoutMs: number;
   /** A gateway whose port refuses connections for so long is gone: a session is kept in a process. */
   readonly refusedForMs: number;
 }
@@ -25,6 +34,9 @@ export const defaultRedial: Omit<TunnelClientOptions, 'role' | 'target' | 'insta
   firstRedialMs: 100,
   maxRedialMs: 5_000,
   maxWaiting: 64,
+  promptRedialsPerSecond: 1,
+  promptRedialsBurst: 20,
+  firstResumeTimeoutMs: 2_000,
   refusedForMs: 4_000,
 };
 
@@ -63,6 +75,11 @@ export class TunnelClient {
   #refusedSinceMs: number | undefined;
   /** Sessions whose gateway drains: their streams run on. */
   readonly #draining = new Set<TunnelSession>();
+  /** Of each session, the one renewal that comes next. */
+  readonly #renewals = new Map<TunnelSession, Timer>();
+  readonly #prompt: TokenBucket;
+  /** Tries to resume since the session was last attached. */
+  #tries = 0;
   readonly #waiting = new Set<(session: TunnelSession | undefined) => void>();
   #failures = 0;
   #upAtMs = 0;
@@ -72,6 +89,8 @@ export class TunnelClient {
   constructor(options: TunnelClientOptions, ports: TunnelClientPorts) {
     this.#options = options;
     this.#ports = ports;
+    const { promptRedialsPerSecond, promptRedialsBurst } = options;
+    this.#prompt = new TokenBucket(promptRedialsPerSecond, promptRedialsBurst, ports.clock.monotonic());
   }
 
   /** Dials until there is a session, and again whenever it is lost. */
@@ -103,12 +122,12 @@ export class TunnelClient {
   /** Ends all sessions: at once, or after their streams where `drain`. */
   stop(reason: CloseReason, drain: boolean): void {
     this.#stopped = true;
-    this.#redial?.cancel();
     for (const settle of [...this.#waiting]) settle(undefined);
     for (const session of [...this.#draining, ...(this.#session ? [this.#session] : [])]) {
       if (drain) session.drain(reason);
       else session.close(reason);
     }
+    if (!this.#awaitsResume) this.#cancelRedial();
   }
 
   /** Streams of all its sessions. */
@@ -121,9 +140,13 @@ export class TunnelClient {
   async #dial(): Promise<void> {
     const { role, target, instanceKey, software } = this.#options;
     const token = await this.#ports.token();
-    const connection = await this.#ports.dial();
-    const lost = this.#session?.resumable && !this.#session.attached ? this.#session : undefined;
+    const startedMs = this.#ports.clock.monotonic();
+    const withinMs = this.#tryTimeoutMs();
+    const connection = await this.#connection(withinMs);
+    const lost = this.#awaitsResume ? this.#session : undefined;
     if (lost) this.#attempt += 1;
+    const leftMs = Math.max(1, withinMs - (this.#ports.clock.monotonic() - startedMs));
+    const { limits } = this.#ports;
     let own: TunnelSession | undefined;
     const dialled = await dialTunnel(
       connection.carrier,
@@ -140,6 +163,7 @@ export class TunnelClient {
       },
       {
         ...this.#ports,
+        limits: { ...limits, handshakeTimeoutMs: Math.min(limits.handshakeTimeoutMs, leftMs) },
         onGoAway: reason => this.#goesAway(own, reason),
         onRenew: () => Promise.reject(new LockwireError('protocol', 'a gateway renews nothing')),
         onRenewed: expiresAt => {
@@ -154,14 +178,50 @@ export class TunnelClient {
     own = dialled.session;
     // Before the new one counts: the gateway knows the old one no more.
     lost?.close({ code: 'session-lost', text: 'the gateway was restarted and knows the session no more' });
-    if (own.state !== 'open') throw new LockwireError('unavailable', 'the gateway ended the session at once');
+    if (own.state !== 'open') {
+      own.close({ code: 'shutdown', text: 'goes away at once' });
+      throw new LockwireError('unavailable', 'the gateway ended the session at once');
+    }
     if (this.#stopped) own.close({ code: 'shutdown', text: 'stopping' });
     else this.#up(dialled);
   }
 
+  /** How long the whole try may take, from the dial on. */
+  #tryTimeoutMs(): number {
+    const { handshakeTimeoutMs } = this.#ports.limits;
+    if (this.#session === undefined || !this.#awaitsResume) return 2 * handshakeTimeoutMs;
+    // A way that is long needs its time: two round trips for TCP and TLS, two for the handshake, and as much again.
+    const leastMs = Math.max(this.#options.firstResumeTimeoutMs, 8 * this.#session.roundTripMs());
+    const timeoutMs = leastMs * 2 ** Math.min(this.#tries, 8);
+    this.#tries += 1;
+    return Math.min(timeoutMs, 2 * handshakeTimeoutMs);
+  }
+
+  async #connection(withinMs: number): Promise<DialledConnection> {
+    const dialling = this.#ports.dial();
+    const late = Promise.withResolvers<never>();
+    const timer = this.#ports.clock.after(withinMs, () =>
+      late.reject(new LockwireError('timeout', `no connection to the gateway within ${withinMs} ms`)),
+    );
+    try {
+      return await Promise.race([dialling, late.promise]);
+    } catch (error) {
+      dialling.then(discard, () => {});
+      throw error;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** The session waits for another connection. */
+  get #awaitsResume(): boolean {
+    const session = this.#session;
+    return session?.resumable === true && !session.attached;
+  }
+
   #resumed({ session, expiresAt }: Extract<Dialled, { resumed: true }>): void {
     const awayMs = this.#ports.clock.monotonic() - session.detachedAtMs;
-    this.#failures = 0;
+    this.#tries = 0;
     this.#upAtMs = this.#ports.clock.monotonic();
     this.#renewLater(session, expiresAt);
     this.#ports.onResumed(awayMs);
@@ -171,6 +231,7 @@ export class TunnelClient {
     this.#session = dialled.session;
     this.#secret = dialled.welcome.sessionSecret;
     this.#attempt = 0;
+    this.#tries = 0;
     this.#upAtMs = this.#ports.clock.monotonic();
     this.#renewLater(dialled.session, dialled.welcome.expiresAt);
     this.#ports.onUp(dialled);
@@ -181,7 +242,12 @@ export class TunnelClient {
   #renewLater(session: TunnelSession, expiresAt: number): void {
     const leftMs = expiresAt - this.#ports.clock.now();
     const delayMs = leftMs > 0 ? Math.max(leftMs * 0.8, leastRenewalMs) : overdueRenewalMs;
-    this.#ports.clock.after(delayMs, () => void this.#renew(session));
+    // One at a time: the gateway refuses a second while it checks the first.
+    this.#renewals.get(session)?.cancel();
+    this.#renewals.set(
+      session,
+      this.#ports.clock.after(delayMs, () => void this.#renew(session)),
+    );
   }
 
   /** Shows the token of now, without waiting for the old one to run out. */
@@ -191,6 +257,8 @@ export class TunnelClient {
 
   async #renew(session: TunnelSession): Promise<void> {
     if (session.state === 'closing' || session.state === 'closed') return;
+    // The connection that is to come shows the new one with its Hello.
+    if (!session.attached) return;
     try {
       const token = await this.#ports.token();
       // A certificate cannot be renewed in band: the next connection shows the new one.
@@ -217,18 +285,21 @@ export class TunnelClient {
   /** Another connection may take over; the streams go on meanwhile. */
   #detached(session: TunnelSession | undefined, reason: CloseReason): void {
     if (session === undefined) return;
-    if (session !== this.#session || this.#stopped) {
+    if (session !== this.#session) {
       return session.close({ code: 'session-lost', text: `tunnel lost: ${reason.text}` });
     }
     this.#ports.log.info(
       { session: session.facts.id, detail: reason.text },
       'connection lost; dialling again',
     );
-    this.#failures = 0;
-    void this.#dialAgain();
+    if (this.#prompt.take(this.#ports.clock.monotonic())) {
+      this.#failures = 0;
+      void this.#dialAgain();
+    } else this.#redialLater();
   }
 
   #lost(session: TunnelSession | undefined, reason: CloseReason): void {
+    if (session) this.#forgetRenewal(session);
     if (session === undefined || this.#draining.delete(session)) return;
     if (session !== this.#session || this.#stopped) return;
     this.#session = undefined;
@@ -245,13 +316,13 @@ export class TunnelClient {
   }
 
   async #dialAgain(): Promise<void> {
-    if (this.#stopped || this.#dialling) return;
+    if (this.#dialling || !this.#needsConnection) return;
     this.#dialling = true;
-    this.#redial?.cancel();
+    this.#cancelRedial();
     try {
       await this.#dial();
     } catch (error) {
-      if (this.#stopped) return;
+      if (!this.#needsConnection) return;
       const failure =
         error instanceof LockwireError ? error : new LockwireError('unavailable', messageOf(error));
       this.#ports.onDown(failure);
@@ -260,6 +331,23 @@ export class TunnelClient {
     } finally {
       this.#dialling = false;
     }
+    // Lost again before anybody looked at it as ours.
+    if (this.#awaitsResume && this.#redial === undefined) this.#redialLater();
+  }
+
+  /** While it stops, only the streams of a lost connection do. */
+  get #needsConnection(): boolean {
+    return this.#awaitsResume || (!this.#stopped && this.#session === undefined);
+  }
+
+  #cancelRedial(): void {
+    this.#redial?.cancel();
+    this.#redial = undefined;
+  }
+
+  #forgetRenewal(session: TunnelSession): void {
+    this.#renewals.get(session)?.cancel();
+    this.#renewals.delete(session);
   }
 
   /** A detached session ends before its patience where it is sure that nothing will take it up. */
@@ -285,7 +373,16 @@ export class TunnelClient {
     const most = this.#refusedSinceMs === undefined || this.#session === undefined ? maxRedialMs : 1_000;
     const delayMs = Math.min(most, firstRedialMs * 2 ** Math.min(this.#failures, 16));
     this.#failures += 1;
-    this.#redial?.cancel();
-    this.#redial = this.#ports.clock.after(delayMs * (0.5 + Math.random() / 2), () => void this.#dialAgain());
+    this.#cancelRedial();
+    this.#redial = this.#ports.clock.after(delayMs * (0.5 + Math.random() / 2), () => {
+      this.#redial = undefined;
+      void this.#dialAgain();
+    });
   }
+}
+
+/** A connection that came too late. */
+function discard({ carrier }: DialledConnection): void {
+  carrier.start({ data() {}, end() {}, closed() {} });
+  carrier.destroy();
 }
