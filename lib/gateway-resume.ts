@@ -28,13 +28,27 @@ const defaultDetachedLimits: DetachedLimits = {
 /** How often what detached sessions hold is added up again: while detached they still grow, by at most their windows. */
 const countEveryMs = 1_000;
 
-/** Which tunnels may be resumed, by whom, and how many may wait without a connection. Beyond a limit the oldest ends. */
+const tooMany: CloseReason = {
+  code: 'limit',
+  text: 'too much waits for lost connections; the oldest goes',
+};
+
+/**
+ * Which tunnels may be resumed, by whom, and how many may wait without a connection. Beyond a limit the oldest ends.
+ * A network that fails detaches thousands in the same moment: none of them costs a look at all the others.
+ */
 export class ResumableTunnels {
   readonly #clock: Clock;
   readonly #limits: DetachedLimits;
   readonly #byId = new Map<string, Resumable>();
-  /** The longest detached first. */
-  readonly #detached = new Set<Resumable>();
+  /** Instance keys in hex. */
+  readonly #byKey = new Map<string, Set<Resumable>>();
+  /** The longest detached first, each with what it held when last counted. */
+  readonly #detached = new Map<Resumable, number>();
+  /** The same, by principal: the one that it had when it was detached. */
+  readonly #byPrincipal = new Map<string, Set<Resumable>>();
+  readonly #principalOf = new Map<Resumable, string>();
+  #bytes = 0;
   #counting = false;
 
   constructor(clock: Clock, limits: DetachedLimits = defaultDetachedLimits) {
@@ -46,26 +60,27 @@ export class ResumableTunnels {
     return this.#detached.size;
   }
 
-  /** What they hold together, now. */
+  /** What they hold together, as last counted. */
   get detachedBytes(): number {
-    let bytes = 0;
-    for (const { tunnel } of this.#detached) bytes += tunnel.session.heldBytes;
-    return bytes;
+    return this.#bytes;
   }
 
   add(resumable: Resumable): void {
     this.#byId.set(resumable.tunnel.session.facts.id, resumable);
+    addTo(this.#byKey, keyOf(resumable), resumable);
   }
 
   remove(resumable: Resumable): void {
     this.#byId.delete(resumable.tunnel.session.facts.id);
-    this.#detached.delete(resumable);
+    removeFrom(this.#byKey, keyOf(resumable), resumable);
+    this.#forget(resumable);
   }
 
   /** The tunnel that a Resume speaks of, where its bearer is the same principal, instance and role; else none. */
   find(resume: Resume, hello: Hello, identity: Identity): Resumable | undefined {
     const found = this.#byId.get(resume.session);
-    if (found === undefined) return undefined;
+    // One that is on its way out keeps no place: a Hello that came to it with a Resume would have none.
+    if (found === undefined || !found.tunnel.session.resumable) return undefined;
     const { tunnel, instanceKey } = found;
     const same =
       principalName(tunnel.identity.principal) === principalName(identity.principal) &&
@@ -80,48 +95,58 @@ export class ResumableTunnels {
    * One that drains is the same process's own, on its way out.
    */
   replacedBy(hello: Hello): void {
-    for (const { tunnel, instanceKey } of [...this.#byId.values()]) {
-      if (!Buffer.from(instanceKey).equals(hello.instanceKey)) continue;
+    for (const { tunnel } of [...(this.#byKey.get(hex(hello.instanceKey)) ?? [])]) {
       if (tunnel.session.attached && tunnel.session.state === 'draining') continue;
       tunnel.session.close({ code: 'replaced', text: 'the instance came back as a new process' });
     }
   }
 
   attached(resumable: Resumable): void {
-    this.#detached.delete(resumable);
+    this.#forget(resumable);
   }
 
   detached(resumable: Resumable): void {
-    this.#detached.delete(resumable);
-    this.#detached.add(resumable);
-    this.#enforcePrincipal(principalName(resumable.tunnel.identity.principal));
+    this.#forget(resumable);
+    const principal = principalName(resumable.tunnel.identity.principal);
+    const held = resumable.tunnel.session.heldBytes;
+    this.#detached.set(resumable, held);
+    this.#bytes += held;
+    this.#principalOf.set(resumable, principal);
+    addTo(this.#byPrincipal, principal, resumable);
+    this.#enforcePrincipal(principal);
     this.#enforce();
     this.#countAgain();
   }
 
+  #forget(resumable: Resumable): void {
+    const held = this.#detached.get(resumable);
+    if (held === undefined) return;
+    this.#detached.delete(resumable);
+    this.#bytes -= held;
+    removeFrom(this.#byPrincipal, this.#principalOf.get(resumable) ?? '', resumable);
+    this.#principalOf.delete(resumable);
+  }
+
   #enforcePrincipal(principal: string): void {
     const { maxDetachedPerPrincipal } = this.#limits;
-    const own = [...this.#detached].filter(
-      ({ tunnel }) => principalName(tunnel.identity.principal) === principal,
-    );
+    const own = this.#byPrincipal.get(principal);
+    if (own === undefined || own.size <= maxDetachedPerPrincipal) return;
     const text = `more than ${maxDetachedPerPrincipal} sessions of this principal wait for a connection`;
-    for (const oldest of own.slice(0, Math.max(0, own.length - maxDetachedPerPrincipal))) {
-      this.#end(oldest, { code: 'limit', text });
-    }
+    const [oldest] = own;
+    if (oldest) this.#end(oldest, { code: 'limit', text });
   }
 
   #enforce(): void {
     const { maxDetached, maxDetachedBytes } = this.#limits;
-    let bytes = this.detachedBytes;
-    for (const oldest of [...this.#detached]) {
-      if (this.#detached.size <= maxDetached && bytes <= maxDetachedBytes) return;
-      bytes -= oldest.tunnel.session.heldBytes;
-      this.#end(oldest, { code: 'limit', text: 'too much waits for lost connections; the oldest goes' });
+    while (this.#detached.size > maxDetached || this.#bytes > maxDetachedBytes) {
+      const [oldest] = this.#detached.keys();
+      if (oldest === undefined) return;
+      this.#end(oldest, tooMany);
     }
   }
 
   #end(resumable: Resumable, reason: CloseReason): void {
-    this.#detached.delete(resumable);
+    this.#forget(resumable);
     resumable.tunnel.session.close(reason);
   }
 
@@ -130,8 +155,38 @@ export class ResumableTunnels {
     this.#counting = true;
     this.#clock.after(countEveryMs, () => {
       this.#counting = false;
+      this.#count();
       this.#enforce();
       this.#countAgain();
     });
   }
+
+  #count(): void {
+    this.#bytes = 0;
+    for (const resumable of this.#detached.keys()) {
+      const held = resumable.tunnel.session.heldBytes;
+      this.#detached.set(resumable, held);
+      this.#bytes += held;
+    }
+  }
+}
+
+function hex(key: Uint8Array): string {
+  return Buffer.from(key).toString('hex');
+}
+
+function keyOf(resumable: Resumable): string {
+  return hex(resumable.instanceKey);
+}
+
+function addTo<K>(index: Map<K, Set<Resumable>>, key: K, resumable: Resumable): void {
+  const set = index.get(key) ?? new Set();
+  set.add(resumable);
+  index.set(key, set);
+}
+
+function removeFrom<K>(index: Map<K, Set<Resumable>>, key: K, resumable: Resumable): void {
+  const set = index.get(key);
+  set?.delete(resumable);
+  if (set?.size === 0) index.delete(key);
 }

@@ -18,7 +18,13 @@ import type { LiveSessions, LiveTunnel } from './gateway-live.ts';
 import type { Resumable, ResumableTunnels } from './gateway-resume.ts';
 import type { Enrolment } from './store/enrolments.ts';
 import type { Exposers } from './tunnel/exposers.ts';
-import { type Admission, type Admitted, acceptTunnel, RefusedHello } from './tunnel/handshake-accept.ts';
+import {
+  type Admission,
+  type Admitted,
+  acceptTunnel,
+  RefusedHello,
+  RefusedResume,
+} from './tunnel/handshake-accept.ts';
 import { exposeLimits, type TunnelLimits } from './tunnel/options.ts';
 import type { SessionPorts, TunnelSession } from './tunnel/session.ts';
 import type { TunnelStream } from './tunnel/stream.ts';
@@ -87,6 +93,7 @@ export class TunnelDoor {
     } catch (error) {
       state.over = true;
       state.leave();
+      if (error instanceof RefusedResume) connection.failed();
       const code = error instanceof LockwireError ? error.code : 'internal';
       this.#refusals(code).add();
       const fields = {
@@ -132,6 +139,8 @@ export class TunnelDoor {
       'tunnel up',
     );
     this.#ports.judge.begun(tunnel);
+    // It may be lost again already: before there was anybody to tell.
+    if (session.resumable && !session.attached) resumable.detached(state.resumable);
   }
 
   /** A tunnel's new connection: what was shown with it counts from now on. */
@@ -139,7 +148,8 @@ export class TunnelDoor {
     const state = this.#states.get(session);
     if (state?.tunnel === undefined || state.resumable === undefined) return;
     const { resumable, log, clock } = this.#ports;
-    resumable.attached(state.resumable);
+    // It may be lost again already.
+    if (session.attached) resumable.attached(state.resumable);
     state.connection = connection;
     state.renewed = identity;
     state.hello = hello;
