@@ -44,6 +44,7 @@ export class Reloader {
   readonly #count: (result: string) => { add(): void };
   readonly #watch: FileWatch;
   #failure = '';
+  #watched: readonly string[];
   #running: Promise<unknown> = Promise.resolve();
   #asked = false;
 
@@ -58,6 +59,7 @@ export class Reloader {
       '1 while the config on disk is no good and an older one is in force.',
       () => (this.#failure === '' ? 0 : 1),
     );
+    this.#watched = parts.inForce.config.files;
     this.#watch = watchFiles(parts.inForce.config.files, ports.clock, () => this.soon('a file changed'));
   }
 
@@ -89,9 +91,13 @@ export class Reloader {
   async #reload(cause: string): Promise<string> {
     const { log, load } = this.#ports;
     const { inForce } = this.#parts;
+    // Before they are read: what is written meanwhile is a change again.
+    this.#watch.watch(inForce.config.files);
     try {
       const next = await load();
       const sources = await this.#take(next);
+      if (!isDeepStrictEqual(next.files, this.#watched)) this.#watch.watch(next.files);
+      this.#watched = next.files;
       this.#failure = '';
       this.#count('ok').add();
       for (const warning of next.warnings) log.warn({}, formatProblem(warning));
@@ -109,9 +115,6 @@ export class Reloader {
         );
       this.#failure = detail;
       throw error;
-    } finally {
-      // Also those of a config that was refused may be put right; and what it named is looked at from now on.
-      this.#watch.watch(inForce.config.files);
     }
   }
 

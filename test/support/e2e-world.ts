@@ -25,7 +25,7 @@ export interface Claims {
 const issuerUrl = 'https://issuer.example';
 
 /** `agents` may connect, `hosts` may expose, to `autogen`, `rpc` and `plain`. */
-const usualPolicy = `
+export const usualPolicy = `
 @id("agents")
 permit (principal in Lockwire::Group::"corp/agents", action == Lockwire::Action::"connect", resource);
 @id("hosts")
