@@ -3,12 +3,12 @@ import { dirname } from 'node:path';
 import type { Clock, Timer } from '../core/clock.ts';
 
 /** After an event, how long nothing more must happen before the files are looked at; but no longer than the second. */
-export const settleMs = 200;
-export const maxSettleMs = 2_000;
+const settleMs = 200;
+const maxSettleMs = 2_000;
 /** How often they are looked at without an event: network file systems send none. */
 export const pollMs = 60_000;
 /** Directories that are watched; the files of others are found by looking. */
-export const maxWatchedDirectories = 64;
+const maxWatchedDirectories = 64;
 
 export interface FileWatch {
   /** Other files from now on; what they hold now is what counts as unchanged. */
