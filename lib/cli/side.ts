@@ -4,6 +4,7 @@ import { systemClock } from '../core/clock.ts';
 import { startExpose } from '../expose.ts';
 import type { Arguments, Command, CommandIo, Option } from './command.ts';
 import { readEnrollment } from './enroll.ts';
+import { growHeapFreely } from './heap.ts';
 import { runUntilSignalled } from './lifetime.ts';
 import { logLevelOption, makeLog } from './logging.ts';
 
@@ -66,6 +67,7 @@ export const exposeCommand: Command = {
 };
 
 async function runSide(role: 'connect' | 'expose', args: Arguments, io: CommandIo): Promise<number> {
+  growHeapFreely();
   const load = () => loadClientConfig(role, flagsOf(args), { env: io.env, nowMs: systemClock.now() });
   const enrollment = readEnrollment(args.value('enroll'));
   const config = await load();

@@ -23,6 +23,7 @@ import { createMetrics } from '../observe/metrics.ts';
 import { holdLock } from '../store/instance-key.ts';
 import type { Command, CommandIo } from './command.ts';
 import { opaqueTargets } from './gateway.ts';
+import { growHeapFreely } from './heap.ts';
 import { runUntilSignalled, type Stoppable } from './lifetime.ts';
 import { logLevelOption, makeLog } from './logging.ts';
 import { defaultWorkerAddress } from './try.ts';
@@ -40,6 +41,7 @@ export const upCommand: Command = {
   },
   positionals: [0, 0],
   async run(args, io) {
+    growHeapFreely();
     const log = makeLog(io, args.value('log-level'), 'warn');
     const settings = readSettings({
       listen: args.value('listen') ?? defaultWorkerAddress,
