@@ -23,6 +23,13 @@ export class ManualClock implements Clock {
     return this.#nowMs;
   }
 
+  /** When the next timer falls due; undefined where none waits. */
+  get nextMs(): number | undefined {
+    let next: number | undefined;
+    for (const { atMs } of this.#timers) if (next === undefined || atMs < next) next = atMs;
+    return next;
+  }
+
   after(delayMs: number, callback: () => void): Timer {
     const timer = { atMs: this.#nowMs + delayMs, callback };
     this.#timers.add(timer);
