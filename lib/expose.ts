@@ -5,6 +5,7 @@ import { BufferedStream } from './core/buffered-stream.ts';
 import { messageOf } from './core/errors.ts';
 import { BypassWatch } from './expose-bypass.ts';
 import { LocalLegs } from './local-leg.ts';
+import { hostOutOfReach } from './stream-refusals.ts';
 import { dialLocal } from './transport/local.ts';
 import type { TunnelStream } from './tunnel/stream.ts';
 import { makeTunnelSide, type SidePorts, stoppingLeg } from './tunnel-side.ts';
@@ -26,7 +27,7 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
       legs.join(stream, new BufferedStream(carrier), `stream-${stream.id}`, config.target, address);
     } catch (error) {
       log.warn({ target: config.target, to: address, detail: messageOf(error) }, 'host cannot be reached');
-      stream.reset({ code: 'unavailable', text: `expose cannot reach its host: ${messageOf(error)}` });
+      stream.reset({ code: 'unavailable', text: `${hostOutOfReach}: ${messageOf(error)}` });
     }
   }
 

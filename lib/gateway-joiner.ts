@@ -14,6 +14,7 @@ import type { LiveSessions } from './gateway-live.ts';
 import type { Shares } from './gateway-shares.ts';
 import { PrefaceGate } from './relay/preface-gate.ts';
 import { relay } from './relay/tcp.ts';
+import { noExposeServes } from './stream-refusals.ts';
 import type { TlsDialer } from './transport/tls-client.ts';
 import type { Exposers } from './tunnel/exposers.ts';
 import type { Ingress } from './wire/tunnel/frames.ts';
@@ -119,8 +120,7 @@ export class Joiner {
 
   #joinTunnel(permitted: Permitted, target: Target, asked: Asked): void {
     const session = this.#ports.exposers.pick(target.name, target.stateful);
-    if (session === undefined)
-      throw new LockwireError('unavailable', `no expose serves target "${target.name}" now`);
+    if (session === undefined) throw new LockwireError('unavailable', noExposeServes(target.name));
     const leave = this.#ports.shares.take(session, principalName(permitted.principal));
     try {
       const upstream = session.open(target.name, asked.ingress, () => asked.accept());

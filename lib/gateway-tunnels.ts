@@ -126,7 +126,8 @@ export class TunnelDoor {
     this.#states.set(session, state);
     resumable.add(state.resumable);
     live.tunnels.add(tunnel);
-    if (tunnel.role === 'expose') exposers.add(tunnel.target, tunnel.session);
+    // One that only looks must not take a stream from one that serves.
+    if (tunnel.role === 'expose' && hello.purpose === 'serve') exposers.add(tunnel.target, tunnel.session);
     this.#watchExpiry(tunnel, state);
     log.info(
       {
@@ -193,7 +194,7 @@ export class TunnelDoor {
     const known = resume && this.#ports.resumable.find(resume, hello, identity);
     // It has its place already.
     if (known) return { ...identity, resume: { session: known.tunnel.session, secret: known.secret } };
-    this.#ports.resumable.replacedBy(hello);
+    if (hello.purpose === 'serve') this.#ports.resumable.replacedBy(hello);
     state.leave = this.#ports.admissions.enter(principalName(identity.principal));
     return identity;
   }

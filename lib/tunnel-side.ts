@@ -7,6 +7,7 @@ import type { DialledConnection, Log } from './core/ports.ts';
 import type { CloseReason } from './core/session.ts';
 import { type Enrollment, GatewayTrust } from './side-trust.ts';
 import { type HeldKey, holdFreeInstanceKey } from './store/instance-key.ts';
+import type { DialStep } from './transport/options.ts';
 import { TlsDialer } from './transport/tls-client.ts';
 import { defaultRedial, TunnelClient, type TunnelClientPorts } from './tunnel/client.ts';
 import { type Fresh, TunnelRefused } from './tunnel/handshake-dial.ts';
@@ -131,7 +132,8 @@ function trustOf(key: HeldKey, { enrollment, log }: SidePorts): GatewayTrust {
   }
 }
 
-function makeDialer(config: LoadedClientConfig, clock: Clock): TlsDialer {
+/** Over all that the config says of the way to the gateway. */
+export function makeDialer(config: LoadedClientConfig, clock: Clock): TlsDialer {
   const { gateway, serverName, ca, certificate, forwardProxy } = config;
   return new TlsDialer(
     {
@@ -154,8 +156,11 @@ function checkLasting(former: LoadedClientConfig, next: LoadedClientConfig): voi
 }
 
 /** A server that speaks no `lockwire/1` is no gateway, whatever its certificate says. */
-async function dialGateway(dialer: TlsDialer): Promise<DialledConnection> {
-  const connection = await dialer.dial();
+export async function dialGateway(
+  dialer: TlsDialer,
+  onStep?: (step: DialStep) => void,
+): Promise<DialledConnection> {
+  const connection = await dialer.dial(onStep);
   if (connection.facts.alpn === 'lockwire/1') return connection;
   connection.carrier.start({ data() {}, end() {}, closed() {} });
   connection.carrier.destroy();

@@ -48,6 +48,8 @@ export interface LoadClientOptions {
   readonly env: Environment;
   /** Wall time against which certificates are judged. */
   readonly nowMs: number;
+  /** False where nothing will listen: `connect` then needs no --listen. */
+  readonly listening?: boolean;
 }
 
 /** All that `connect` or `expose` needs to start; files read and checked. */
@@ -114,7 +116,7 @@ export async function loadClientConfig(
   const settings = merge(await readFileSettings(role, flags.config), flags, options.env);
   const gateway = gatewayAddress(settings.gateway);
   const target = targetName(settings.target);
-  const local = localAddress(role, settings);
+  const local = localAddress(role, settings, options.listening ?? true);
   const serverName = checkServerName(settings.serverName ?? gateway.host);
   const logLevel = checkLogLevel(settings.logLevel ?? 'info');
   const warnings: string[] = [];
@@ -214,13 +216,15 @@ function targetName(text: string | undefined): string {
   return text;
 }
 
-function localAddress(role: Role, { listen, to, proxy }: Settings): LocalAddress {
+function localAddress(role: Role, { listen, to, proxy }: Settings, listening: boolean): LocalAddress {
   const [flag, value] =
     role === 'expose'
       ? (['--to', to] as const)
       : listen === undefined && proxy !== undefined
         ? (['--proxy', proxy] as const)
         : (['--listen', listen] as const);
+  if (value === undefined && role === 'connect' && !listening)
+    return { kind: 'tcp', host: '127.0.0.1', port: 0 };
   if (value === undefined)
     throw new LockwireError('usage', `missing ${flag} ADDR: 127.0.0.1:PORT, [::1]:PORT or unix:PATH`);
   const address = parseLocalAddress(value, flag);

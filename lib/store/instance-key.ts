@@ -45,6 +45,23 @@ export function holdInstanceKey(path: string): HeldKey {
   }
 }
 
+/**
+ * The key at `path` where there is one that no running process holds, else one that lasts as long as this process:
+ * for a look that leaves nothing behind.
+ */
+export function borrowInstanceKey(path: string): InstanceKey & { release(): void; readonly own: boolean } {
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
+    try {
+      const held = holdInstanceKey(path);
+      return { publicKey: held.publicKey, sign: held.sign, release: held.release, own: true };
+    } catch (error) {
+      if (!(error instanceof LockwireError) || error.code !== 'unavailable') throw error;
+    }
+  }
+  const { privateKey } = generateKeyPairSync('ed25519');
+  return { ...asInstanceKey(privateKey), release() {}, own: false };
+}
+
 /** The first key of `path`, `path` with -2, -3 … that no running process holds: several may start side by side. */
 export function holdFreeInstanceKey(path: string, maxInstances = 64): HeldKey {
   for (let number = 1; number <= maxInstances; number += 1) {

@@ -95,4 +95,24 @@ export interface DialerOptions {
   readonly timeoutMs?: number;
 }
 
+/** What a dial has come to so far: where it fails after, and what was seen until then. */
+export type DialStep =
+  /** The name was looked up; once for each address. Not called where an address was given. */
+  | { readonly kind: 'resolved'; readonly address: string }
+  /** TCP stands, to the server or to the proxy. */
+  | { readonly kind: 'connected'; readonly address: string }
+  /** The proxy opened the way. */
+  | { readonly kind: 'proxied' }
+  /** The server's certificate, before it is judged. */
+  | { readonly kind: 'certificate'; readonly certificate: SeenCertificate };
+
+export interface SeenCertificate {
+  /** As OpenSSL writes them: `DNS:gateway.example, IP Address:192.0.2.7`. */
+  readonly names: string;
+  /** Common name of its issuer. */
+  readonly issuer: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
 export const defaultDialTimeoutMs = 10_000;

@@ -9,12 +9,20 @@ import {
   type TLSSocket,
 } from 'node:tls';
 import { formatAddress } from '../core/address.ts';
+import { safeText } from '../core/bytes.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { codeOf, LockwireError, messageOf } from '../core/errors.ts';
 import type { DialledConnection, TlsFacts } from '../core/ports.ts';
-import { assertKeyMatches, fingerprint, issuerName, isValidAt, splitPem } from './certificates.ts';
+import {
+  assertKeyMatches,
+  certificateDates,
+  fingerprint,
+  issuerName,
+  isValidAt,
+  splitPem,
+} from './certificates.ts';
 import { exporterOf } from './exporter.ts';
-import { type DialerOptions, defaultDialTimeoutMs } from './options.ts';
+import { type DialerOptions, type DialStep, defaultDialTimeoutMs, type SeenCertificate } from './options.ts';
 import { requestTunnel } from './proxy-dial.ts';
 import { SocketCarrier } from './socket-carrier.ts';
 import { handshakeFailure } from './tls-failure.ts';
@@ -42,13 +50,14 @@ export class TlsDialer {
    * Throws `unavailable` where the name is unknown or the network fails, `tls` where the handshake does or the
    * certificate is no good, `timeout` where it takes too long.
    */
-  async dial(): Promise<DialledConnection> {
+  async dial(onStep: (step: DialStep) => void = () => {}): Promise<DialledConnection> {
     const timeoutMs = this.#options.timeoutMs ?? defaultDialTimeoutMs;
     const deadline = new Deadline(this.#clock, timeoutMs);
     try {
-      const raw = await this.#connect(deadline);
+      const raw = await this.#connect(deadline, onStep);
       const way = await this.#throughProxy(raw, deadline);
-      return await this.#secure(way, raw, deadline);
+      if (way !== raw || this.#options.proxy) onStep({ kind: 'proxied' });
+      return await this.#secure(way, raw, deadline, onStep);
     } catch (error) {
       if (!deadline.passed) throw error;
       const { proxy } = this.#options;
@@ -64,17 +73,23 @@ export class TlsDialer {
   }
 
   /** Resolves the name once and connects to what it gave, whichever family answers first (RFC 8305). */
-  #connect(deadline: Deadline): Promise<Socket> {
+  #connect(deadline: Deadline, onStep: (step: DialStep) => void): Promise<Socket> {
     const { host, port } = this.#options.proxy ?? this.#options;
     const where = this.#options.proxy ? `proxy ${formatAddress({ host, port })}` : this.#where;
     const keepAlive = { keepAlive: true, keepAliveInitialDelay: keepAliveDelayMs };
     const raw = connectTcp({ host, port, allowHalfOpen: true, noDelay: true, ...keepAlive });
     deadline.watch(raw);
+    raw.on('lookup', (error: Error | null, address: string) => {
+      if (!error && isIP(host) === 0) onStep({ kind: 'resolved', address });
+    });
     return new Promise((resolve, reject) => {
       // Stays attached: under TLS the socket has no other listener for errors.
       raw.on('error', error => reject(unreachable(where, error)));
       raw.once('close', () => reject(unreachable(where, new Error('the connection was closed'))));
-      raw.once('connect', () => resolve(raw));
+      raw.once('connect', () => {
+        onStep({ kind: 'connected', address: formatAddress({ host: raw.remoteAddress ?? host, port }) });
+        resolve(raw);
+      });
     });
   }
 
@@ -94,7 +109,12 @@ export class TlsDialer {
     return socket;
   }
 
-  #secure(way: Socket, raw: Socket, deadline: Deadline): Promise<DialledConnection> {
+  #secure(
+    way: Socket,
+    raw: Socket,
+    deadline: Deadline,
+    onStep: (step: DialStep) => void,
+  ): Promise<DialledConnection> {
     const name = this.#options.serverName ?? this.#options.host;
     const earlier = this.#session;
     const tls = connectTls({
@@ -114,6 +134,7 @@ export class TlsDialer {
     // Before Node's own listener, which verifies and destroys: after that there is no certificate to name.
     tls.prependListener('secure', () => {
       leaf = tls.getPeerX509Certificate() ?? (tls.isSessionReused() ? earlier?.leaf : undefined);
+      if (leaf) onStep({ kind: 'certificate', certificate: seen(leaf) });
     });
     tls.on('session', ticket => {
       this.#session = { ticket, leaf };
@@ -228,6 +249,11 @@ function unreachable(where: string, error: Error): LockwireError {
       ? `${where} cannot be found: no address for its name (${code})`
       : `${where} cannot be reached: ${code || messageOf(error)}`;
   return new LockwireError('unavailable', text, { cause: error });
+}
+
+function seen(leaf: X509Certificate): SeenCertificate {
+  const names = safeText(leaf.subjectAltName ?? 'no name at all', 300);
+  return { names, issuer: issuerName(leaf), ...certificateDates(leaf) };
 }
 
 function factsOf(tls: TLSSocket, leaf: X509Certificate | undefined): TlsFacts {

@@ -5,7 +5,7 @@ import { LockwireError } from '../core/errors.ts';
 import { maxTokenBytes } from '../core/limits.ts';
 import type { Carrier, InstanceKey } from '../core/ports.ts';
 import type { CloseReason } from '../core/session.ts';
-import type { Challenge, ControlFrame, Resumed, Role, Welcome } from '../wire/tunnel/frames.ts';
+import type { Challenge, ControlFrame, Purpose, Resumed, Role, Welcome } from '../wire/tunnel/frames.ts';
 import { keyBytes } from '../wire/tunnel/limits.ts';
 import { Link, type LinkHandler } from './link.ts';
 import {
@@ -40,6 +40,10 @@ export interface DialHandshake {
   readonly software: string;
   /** The session that should go on over this connection. */
   readonly resume?: Resumption;
+  /** `serve` where absent. */
+  readonly purpose?: Purpose;
+  /** The Challenge has proven that this gateway key sees the same TLS connection; nothing was shown to it yet. */
+  readonly onProven?: (gatewayKey: Uint8Array) => void;
 }
 
 export interface Resumption {
@@ -163,7 +167,7 @@ class Dialling implements LinkHandler {
 
   #challenged({ nonce, gatewayKey, signature, rotation }: Challenge): void {
     const { exporter, role, target, token, instanceKey, software, enrollment = '', resume } = this.#hello;
-    const { gatewayKey: pinned, gatewayFingerprint: expected = '' } = this.#hello;
+    const { gatewayKey: pinned, gatewayFingerprint: expected = '', purpose = 'serve' } = this.#hello;
     // Before anything is shown to it: neither a token nor a one-time code goes to a gateway that is not the one.
     if (
       pinned ? !followsFrom(pinned, rotation, gatewayKey) : !keyFingerprint(gatewayKey).startsWith(expected)
@@ -175,6 +179,7 @@ class Dialling implements LinkHandler {
     if (!verifyProof(gatewayKey, challengeMessage(exporter, nonce), signature)) {
       return this.#intercepted('the two ends see different TLS connections');
     }
+    this.#hello.onProven?.(gatewayKey);
     const clientNonce = randomBytes(keyBytes);
     const bound: Bound = { exporter, role, gatewayNonce: nonce, clientNonce };
     const awaiting = resume ? 'resumed' : 'welcome';
@@ -191,6 +196,7 @@ class Dialling implements LinkHandler {
       earlyWindow: this.#ports.limits.earlyWindowBytes,
       software,
       enrollment,
+      purpose,
     });
   }
 

@@ -50,6 +50,7 @@ function lines(): Line[] {
       earlyWindow: 16_384,
       software: 'example',
       enrollment: '',
+      purpose: 'serve',
     }),
     control('◀', 0, {
       type: 'welcome',

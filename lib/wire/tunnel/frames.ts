@@ -3,6 +3,7 @@ import type { CloseCode } from '../../core/session.ts';
 /** The frames of `lockwire/1` as values; `proto/tunnel.proto` gives their numbers, `docs/tunnel.md` their meaning. */
 
 export type Role = 'connect' | 'expose';
+export type Purpose = 'serve' | 'look';
 export type Ingress = 'unix' | 'loopback' | 'proxy';
 
 export interface Challenge {
@@ -27,6 +28,8 @@ export interface Hello {
   readonly software: string;
   /** A one-time code, or ''. */
   readonly enrollment: string;
+  /** `look`: the session is wanted for what its admission says, and takes no streams. */
+  readonly purpose: Purpose;
 }
 
 export interface Welcome {

@@ -75,6 +75,7 @@ export const messages: readonly Message[] = [
     uint('earlyWindow', maxUint32),
     text('software', maxIdBytes),
     text('enrollment', maxIdBytes),
+    { kind: 'enum', name: 'purpose', values: ['serve', 'look'] },
   ]),
   message('welcome', 4, unsequenced, [
     bytes('signature', signatureBytes),

@@ -97,6 +97,7 @@ const helloOf = (instanceKey: Uint8Array, role: Role = 'connect', target = ''): 
   earlyWindow: 0,
   software: '',
   enrollment: '',
+  purpose: 'serve',
 });
 
 t.test('a tunnel is found by its own principal, key, role and target, and by nobody else', async t => {

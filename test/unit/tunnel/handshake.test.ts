@@ -136,6 +136,7 @@ function accept(admit: Admit = async () => identity) {
       earlyWindow: 16_384,
       software: 'test',
       enrollment: '',
+      purpose: 'serve',
       ...fields,
     };
   };

@@ -24,6 +24,7 @@ const protoEnum: Record<string, (value: string) => string> = {
   ingress: value => `INGRESS_${value.toUpperCase()}`,
   code: value => value.toUpperCase().replaceAll('-', '_'),
   outcome: value => value.toUpperCase(),
+  purpose: name => name.toUpperCase(),
 };
 
 /** A frame as protobufjs has it, defaults left out as proto3 wants. */
