@@ -7,6 +7,7 @@ import { LockwireError, messageOf } from '../core/errors.ts';
 import { explainCommand, reloadCommand, sessionsCommand } from './admin.ts';
 import { checkCommand } from './check.ts';
 import { type Command, type CommandIo, helpOf, readArguments } from './command.ts';
+import { doctorCommand } from './doctor.ts';
 import { enrollCommand, rotateKeyCommand } from './enroll.ts';
 import { gatewayCommand } from './gateway.ts';
 import { initCommand } from './init.ts';
@@ -22,6 +23,7 @@ const commands: readonly Command[] = [
   gatewayCommand,
   connectCommand,
   exposeCommand,
+  doctorCommand,
   checkCommand,
   sessionsCommand,
   killCommand,

@@ -8,7 +8,8 @@ import { growHeapFreely } from './heap.ts';
 import { runUntilSignalled } from './lifetime.ts';
 import { logLevelOption, makeLog } from './logging.ts';
 
-const common: Readonly<Record<string, Option>> = {
+/** Of `connect`, `expose` and `doctor`: how the gateway is reached and who asks. */
+export const commonSideOptions: Readonly<Record<string, Option>> = {
   config: { value: 'FILE', help: 'the same settings from a JSON file; flags go before it' },
   gateway: { value: 'HOST:PORT', help: 'the gateway' },
   target: { value: 'NAME', help: 'the target, as the gateway names it' },
@@ -18,6 +19,10 @@ const common: Readonly<Record<string, Option>> = {
   cert: { value: 'FILE', help: 'a client certificate in place of a token' },
   key: { value: 'FILE', help: 'its private key, 0600' },
   'instance-key-file': { value: 'FILE', help: "this instance's own key; made on first start" },
+};
+
+const common: Readonly<Record<string, Option>> = {
+  ...commonSideOptions,
   enroll: {
     value: 'CODE',
     help: 'at the first start: binds this instance to the gateway that gave the code',
@@ -107,7 +112,7 @@ function wayPast({ bypass = [] }: RunningSide): string {
     : `; WARNING: the host is bound to ${bypass.join(', ')} as well, past lockwire`;
 }
 
-function flagsOf(args: Arguments): ClientFlags {
+export function flagsOf(args: Arguments): ClientFlags {
   return {
     config: args.value('config'),
     gateway: args.value('gateway'),
