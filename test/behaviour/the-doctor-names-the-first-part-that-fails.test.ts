@@ -1,11 +1,15 @@
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { type DoctorSettings, doctor, type Told } from '../support/doctor-run.ts';
+import { type Part, parts } from '../../lib/doctor-report.ts';
+import { writePin } from '../../lib/store/gateway-pin.ts';
+import { type DoctorSettings, doctor, runDoctor, type Told } from '../support/doctor-run.ts';
 import { startBox } from '../support/e2e-inspection-box.ts';
 import { run } from '../support/e2e-program.ts';
-import { exchange, startHost } from '../support/e2e-sockets.ts';
+import { exchange, startHost, talk } from '../support/e2e-sockets.ts';
+import { dialRaw } from '../support/e2e-tunnel.ts';
 import { makeIssuer, World } from '../support/e2e-world.ts';
 import { startForwardProxy } from '../support/loopback-forward-proxy.ts';
 import { makeAuthority } from '../support/transport-certificates.ts';
@@ -16,6 +20,7 @@ const gateway = await world.gateway({
   targets: [
     { name: 'autogen', protocol: 'tcp', exclusive: true, via: 'tunnel' },
     { name: 'rpc', dialect: 'autogen-rpc', via: 'tunnel' },
+    { name: 'shared', protocol: 'tcp', via: 'tunnel' },
     { name: 'nobody', protocol: 'tcp', via: 'tunnel' },
     { name: 'down', protocol: 'tcp', via: 'tunnel' },
     { name: 'gone', protocol: 'tcp', dial: 'tls://127.0.0.1:1', serverNames: ['gone.example'] },
@@ -23,25 +28,26 @@ const gateway = await world.gateway({
   certificates: [{ name: 'workloads', ca: 'ca.pem' }],
   tls: { clientCertificates: 'optional' },
 });
-await world.expose(gateway, { to: host.address });
-await world.expose(gateway, { target: 'rpc', to: host.address });
 const away = await startHost();
 await away.close();
-await world.expose(gateway, { target: 'down', to: away.address });
-const honest = await world.connect(gateway);
+const [honest] = await Promise.all([
+  world.connect(gateway, { target: 'shared' }),
+  world.expose(gateway, { to: host.address }),
+  world.expose(gateway, { target: 'rpc', to: host.address }),
+  world.expose(gateway, { target: 'shared', to: host.address }),
+  world.expose(gateway, { target: 'down', to: away.address }),
+]);
 
 const agent = await world.token({ sub: 'alice', groups: ['agents'] });
 const server = await world.token({ sub: 'server', groups: ['hosts'] });
 const usual: DoctorSettings = { role: 'connect', gateway: `127.0.0.1:${gateway.port}`, token: agent };
 
 /** Each part before `first` is in order or needs no looking at, each behind it was not looked at. */
-function names(t: Test, told: Told, first: string | null): void {
+function names(t: Test, told: Told, first: Part | null): void {
   t.equal(told.first, first, told.text);
-  t.equal(told.code, first === null ? 0 : 1);
-  const order = ['dns', 'tcp', 'proxy', 'tls', 'exporter', 'token', 'permit', 'exposer', 'upstream'];
-  t.strictSame([...told.parts.keys()], order, 'each part has its line');
-  const at = first === null ? order.length : order.indexOf(first);
-  for (const [index, part] of order.entries()) {
+  t.strictSame([...told.parts.keys()], parts, 'each part has its line');
+  const at = first === null ? parts.length : parts.indexOf(first);
+  for (const [index, part] of parts.entries()) {
     const state = told.parts.get(part)?.state;
     if (index < at) t.not(state, 'failed', part);
     else if (index === at) t.equal(state, 'failed', part);
@@ -54,7 +60,7 @@ function names(t: Test, told: Told, first: string | null): void {
   }
 }
 
-const seen = (told: Told, part: string): string => told.parts.get(part)?.seen ?? '';
+const seen = (told: Told, part: Part): string => told.parts.get(part)?.seen ?? '';
 
 t.test('all is well: connect, over TCP and DNS, to a target of any bytes and to AutoGen', async t => {
   const before = host.sockets.length;
@@ -91,42 +97,65 @@ t.test('all is well: expose, which takes no stream meant for the one that serves
     role: 'expose',
     token: server,
     target: 'nobody',
-    args: ['--to', host.address],
+    to: host.address,
   });
   names(t, told, null);
   t.match(seen(told, 'permit'), /may serve target nobody/);
   t.match(seen(told, 'upstream'), new RegExp(`^${host.address} takes connections$`));
-  // Side by side: doctors come and go while streams are opened.
-  const doctors = Promise.all(
-    [1, 2, 3].map(() =>
-      doctor(world, { ...usual, role: 'expose', token: server, args: ['--to', host.address] }),
-    ),
-  );
-  let running = true;
-  void doctors.finally(() => {
-    running = false;
+  // A stream that lives makes any other expose the next to be picked: the one with the fewest.
+  const lasting = talk(honest.address);
+  lasting.write('x');
+  await lasting.received(1);
+  const rival = await dialRaw({
+    port: gateway.port,
+    ca: world.authority.certPem,
+    role: 'expose',
+    target: 'shared',
+    token: server,
   });
+  await t.rejects(exchange(honest.address, 'taken'), 'an expose that does not look only takes it');
+  rival.session.close({ code: 'done', text: '' });
+  await gateway.program.logged(
+    line => line.msg === 'tunnel ended' && line.session === rival.session.facts.id,
+    'the end of the rival',
+  );
+  let doctors = 3;
+  const looking = Promise.all(
+    Array.from({ length: doctors }, async () => {
+      for (let round = 0; round < 5; round += 1) {
+        const look = { ...usual, role: 'expose', token: server, target: 'shared', to: host.address } as const;
+        names(t, await doctor(world, look), null);
+      }
+      doctors -= 1;
+    }),
+  );
   let streams = 0;
-  do {
-    t.equal(await exchange(honest.address, 'honest'), 'honest');
-    streams += 1;
-  } while (running);
-  for (const one of await doctors) names(t, one, null);
+  for (; doctors > 0; streams += 1) {
+    t.equal(await exchange(honest.address, 'honest'), 'honest', 'side by side with doctors');
+  }
+  await looking;
   t.ok(streams > 3, `${streams} streams meanwhile`);
+  lasting.socket.destroy();
 });
 
-t.test('the lines for people end with the first that fails and what to do', async t => {
-  const well = await doctor(world, usual, 'lines');
+t.test('the lines for people end with the first that fails and what to do; programs get JSON', async t => {
+  const [well, ill, json] = await Promise.all([
+    runDoctor(world, usual),
+    runDoctor(world, { ...usual, target: 'nobody' }),
+    runDoctor(world, { ...usual, target: 'nobody' }, '--json'),
+  ]);
   t.equal(well.code, 0);
   t.match(
-    well.text,
+    well.out,
     /^lockwire doctor: connect to target autogen through 127\.0\.0\.1:\d+\n {2}dns {7}skipped/,
   );
-  t.match(well.text, /\nall is well\n/);
-  const ill = await doctor(world, { ...usual, target: 'nobody' }, 'lines');
+  t.match(well.out, /\nall is well$/);
   t.equal(ill.code, 1);
-  t.match(ill.text, /\n {2}exposer {3}FAILED {3}target "nobody": no expose serves target "nobody" now\n/);
-  t.match(ill.text, /\nthe first that fails is exposer\. Start lockwire expose --target nobody/);
+  t.match(ill.out, /\n {2}exposer {3}FAILED {3}target "nobody": no expose serves target "nobody" now\n/);
+  t.match(ill.out, /\nthe first that fails is exposer\. Start lockwire expose --target nobody/);
+  t.equal(json.code, 1);
+  t.match(JSON.parse(json.out), { ok: false, first: 'exposer', role: 'connect', target: 'nobody' });
+  for (const { out, err } of [well, ill, json]) t.notOk(`${out}${err}`.includes(agent.slice(-20)));
 });
 
 t.test('dns: a name that nobody knows', async t => {
@@ -180,7 +209,7 @@ t.test('tls: another authority, another name, no TLS at all, a server that is no
   names(t, untrusted, 'tls');
   t.match(seen(untrusted, 'tls'), /no authority that is trusted here.*issued by Scratch CA/);
   t.match(untrusted.parts.get('tls')?.advice, /--ca FILE/);
-  const misnamed = await doctor(world, { ...usual, args: ['--server-name', 'other.example'] });
+  const misnamed = await doctor(world, { ...usual, serverName: 'other.example' });
   names(t, misnamed, 'tls');
   t.match(seen(misnamed, 'tls'), /not for other\.example but for DNS:gateway\.example/);
   const plain = await doctor(world, { ...usual, gateway: host.address });
@@ -194,6 +223,11 @@ t.test('exporter: a TLS-inspecting box whose authority is trusted', async t => {
   names(t, told, 'exporter');
   t.match(seen(told, 'exporter'), /intercepted; .* issued by Corporate Inspection CA/);
   t.equal(box.seen().byteLength, 0, 'not one byte was shown to it');
+  const instanceKeyFile = join(world.directory, 'pinned.key');
+  writePin(`${instanceKeyFile}.gateway`, { key: Buffer.alloc(32, 7), enrolledBy: '' });
+  const another = await doctor(world, { ...usual, instanceKeyFile });
+  names(t, another, 'exporter');
+  t.match(another.parts.get('exporter')?.advice, /Another gateway answers than .* enrolled/);
 });
 
 t.test('token: expired, for another audience, signed by another key, no JWT', async t => {
@@ -227,7 +261,7 @@ t.test('permit: a connect and an expose that policy denies, and a target that do
   const [, decision = ''] = /lockwire explain (\S+)$/.exec(denied.parts.get('permit')?.advice ?? '') ?? [];
   const explained = await run(['explain', decision, '--socket', gateway.adminSocket]);
   t.match(explained.out, /User::corp\|mallory/, 'the id leads to the decision');
-  names(t, await doctor(world, { ...usual, role: 'expose', args: ['--to', host.address] }), 'permit');
+  names(t, await doctor(world, { ...usual, role: 'expose', to: host.address }), 'permit');
   const unknown = await doctor(world, { ...usual, target: 'nonsuch' });
   names(t, unknown, 'permit');
   t.match(unknown.parts.get('permit')?.advice, /spelling of --target/);
@@ -241,7 +275,7 @@ t.test('exposer and upstream: nobody serves, the host is down, the target dialle
   t.match(down.parts.get('upstream')?.advice, /The host behind expose does not listen/);
   const gone = await doctor(world, { ...usual, target: 'gone' });
   names(t, gone, 'upstream');
-  const own = await doctor(world, { ...usual, role: 'expose', token: server, args: ['--to', away.address] });
+  const own = await doctor(world, { ...usual, role: 'expose', token: server, to: away.address });
   names(t, own, 'upstream');
   t.match(seen(own, 'upstream'), /nothing listens there/);
 });
@@ -259,7 +293,10 @@ t.test('a client certificate in place of a token; a wrong use of the command is 
   );
   t.match(told.out, /permit {4}FAILED/);
   t.notOk(existsSync(`${world.directory}/.local`), 'no key is made');
-  t.match(await run([...args, ...cert]), { code: 2, err: /missing --role/ });
-  t.match(await run([...args, '--role', 'both', ...cert]), { code: 2 });
-  t.match(await run([...args, '--role', 'connect']), { code: 2, err: /no credential/ });
+  const [roleless, uncredited] = await Promise.all([
+    run([...args, ...cert]),
+    run([...args, '--role', 'connect']),
+  ]);
+  t.match(roleless, { code: 2, err: /missing --role/ });
+  t.match(uncredited, { code: 2, err: /no credential/ });
 });
