@@ -107,11 +107,11 @@ t.test('addresses that make no sense are refused before anything is made', async
       ['--listen', '127.0.0.1:50051', '--to', '127.0.0.1:50051'],
       /--to and --listen are both 127\.0\.0\.1:50051/,
     ],
-    [['--listen', '0.0.0.0:50051'], /not on loopback/],
+    [['--listen', '0.0.0.0:50051'], /is not loopback/],
     [['--gateway', '0.0.0.0:8443'], /loopback only/],
-    [['--to', '10.0.0.1:50051'], /not on loopback/],
+    [['--to', '10.0.0.1:50051'], /is not loopback/],
     [['--to', '127.0.0.1:8443'], /is the gateway's own address/],
-    [['--listen', 'nonsense'], /is not an address/],
+    [['--listen', 'nonsense'], /expected 127\.0\.0\.1:PORT/],
   ];
   await Promise.all(cases.map(([args, what]) => saysOneLine(t, ['up', ...args, ...never], what)));
   t.throws(() => statSync(join(world.directory, 'never')), { code: 'ENOENT' });

@@ -480,13 +480,13 @@ t.test('lingerMs: a farewell that was read is followed by the end of the connect
   t.match(a.closed(), { code: 'revoked' });
 });
 
-t.test('baseBytes: base windows are halved at 24 MiB promised and quartered at 48 MiB', async t => {
+t.test('baseBytes: base windows are halved at 16 MiB promised and quartered at 32 MiB', async t => {
   const pool = new WindowPool();
   const granted: number[] = [];
   for (let i = 0; i < 5_000; i += 1) granted.push(pool.takeBase(65_536));
   t.strictSame([...new Set(granted)], [65_536, 32_768, 16_384]);
-  t.equal(granted.indexOf(32_768), 384);
-  t.equal(granted.indexOf(16_384), 384 + 768);
+  t.equal(granted.indexOf(32_768), 256);
+  t.equal(granted.indexOf(16_384), 256 + 512);
   const thousand = granted.slice(0, 1_000).reduce((sum, bytes) => sum + bytes, 0);
   t.ok(thousand <= 36 * 1024 * 1024, 'a thousand stalled streams hold 36 MiB');
   for (const bytes of granted) pool.returnBase(bytes);
