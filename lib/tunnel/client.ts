@@ -37,7 +37,7 @@ export const defaultRedial: Omit<TunnelClientOptions, 'role' | 'target' | 'insta
   promptRedialsPerSecond: 1,
   promptRedialsBurst: 20,
   firstResumeTimeoutMs: 2_000,
-  refusedForMs: 4_000,
+  refusedForMs: 3_000,
 };
 
 /** Between two renewals while a little is left; and where the clocks differ so that nothing seems to be left. */

@@ -127,11 +127,11 @@ t.test(
   },
 );
 
-t.test('refusedForMs: a gateway whose port refuses for 4 s is gone; its streams end', async t => {
+t.test('refusedForMs: a gateway whose port refuses for 3 s is gone; its streams end', async t => {
   const { world, stream } = await running();
   world.network = 'refused';
   world.cut();
-  await world.pass(3_900);
+  await world.pass(2_900);
   t.equal(world.session?.state, 'open');
   await world.pass(1_100);
   t.match(await received.get(stream)!.closed, { code: 'session-lost', text: /the gateway is gone/ });
