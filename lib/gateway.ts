@@ -26,6 +26,7 @@ import { Listener } from './transport/listener.ts';
 import { Exposers } from './tunnel/exposers.ts';
 import { defaultTunnelLimits } from './tunnel/options.ts';
 import { WindowPool } from './tunnel/window-pool.ts';
+import { connectionLimitsOf } from './tunnel-limits.ts';
 
 export interface GatewayPorts {
   readonly clock: Clock;
@@ -90,8 +91,10 @@ export async function startGateway(
       metrics,
       // Read for each new session: a reload may change them.
       get limits() {
-        const { streamsPerSession, pendingOpens } = inForce.config.limits;
-        return { ...defaultTunnelLimits, maxStreams: streamsPerSession, maxPendingOpens: pendingOpens };
+        const { limits } = inForce.config;
+        const { streamsPerSession, pendingOpens } = limits;
+        const own = { ...defaultTunnelLimits, maxStreams: streamsPerSession, maxPendingOpens: pendingOpens };
+        return connectionLimitsOf(own, limits);
       },
       admissions,
       pool: new WindowPool(),

@@ -13,6 +13,7 @@ import { defaultRedial, TunnelClient, type TunnelClientPorts } from './tunnel/cl
 import { type Fresh, TunnelRefused } from './tunnel/handshake-dial.ts';
 import { defaultTunnelLimits, exposeLimits } from './tunnel/options.ts';
 import { WindowPool } from './tunnel/window-pool.ts';
+import { connectionLimitsOf } from './tunnel-limits.ts';
 
 export interface SidePorts {
   readonly clock: Clock;
@@ -69,7 +70,10 @@ export function makeTunnelSide(
     {
       clock,
       log,
-      limits: role === 'expose' ? { ...defaultTunnelLimits, ...exposeLimits } : defaultTunnelLimits,
+      limits: connectionLimitsOf(
+        role === 'expose' ? { ...defaultTunnelLimits, ...exposeLimits } : defaultTunnelLimits,
+        config.limits,
+      ),
       pool: new WindowPool(),
       dial: () => dialGateway(dialer),
       token: async () => (inForce.token ? await inForce.token.read() : ''),
@@ -150,7 +154,14 @@ export function makeDialer(config: LoadedClientConfig, clock: Clock): TlsDialer 
 
 /** Throws `config` where a restart is needed. */
 function checkLasting(former: LoadedClientConfig, next: LoadedClientConfig): void {
-  for (const setting of ['target', 'local', 'instanceKeyFile', 'connectProxy', 'allowUsers'] as const)
+  for (const setting of [
+    'target',
+    'local',
+    'instanceKeyFile',
+    'connectProxy',
+    'allowUsers',
+    'limits',
+  ] as const)
     if (!isDeepStrictEqual(former[setting], next[setting]))
       throw new LockwireError('config', `another "${setting}" needs a restart`);
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type ConnectionLimits, connectionLimits } from './connection-limits.ts';
 import { duration, filePath, matching, name, oneOf, word } from './fields.ts';
 
 /** The config file of `connect` or `expose`: the same keys as their flags, all optional; flags win. */
@@ -19,12 +20,17 @@ export interface ClientFile {
   readonly drainTimeout: number;
   readonly proxy?: string | undefined;
   readonly hosts?: readonly string[] | undefined;
+  readonly limits: ConnectionLimits;
   readonly requireNoBypass?: boolean | undefined;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export const logLevels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
+
+const limitsSchema: z.ZodType<ConnectionLimits> = matching<ConnectionLimits>()(
+  z.strictObject(connectionLimits),
+);
 
 export const clientSchema: z.ZodType<ClientFile> = matching<ClientFile>()(
   z
@@ -63,6 +69,9 @@ export const clientSchema: z.ZodType<ClientFile> = matching<ClientFile>()(
       drainTimeout: duration('10m', { min: '0ms', max: '24h' }).meta({
         description: 'How long live streams run on after SIGTERM.',
       }),
+      limits: limitsSchema
+        .prefault({})
+        .meta({ description: 'How long it waits for the gateway; in the file only.' }),
       proxy: word().optional().meta({
         description:
           '`connect`: address of a CONNECT proxy (`grpc_proxy`, `HTTPS_PROXY`) that leads to the target, in place of `listen` or beside it.',

@@ -12,6 +12,7 @@ import {
 import { LockwireError, messageOf } from '../core/errors.ts';
 import { checkBundle, checkChain, checkKey, type Findings } from './certificates.ts';
 import { type ClientFile, clientSchema, type LogLevel, logLevels } from './client-schema.ts';
+import type { ConnectionLimits } from './connection-limits.ts';
 import type { Environment } from './environment.ts';
 import { isPath } from './fields.ts';
 import { JsonDocument } from './json-document.ts';
@@ -76,6 +77,7 @@ export interface LoadedClientConfig {
   readonly requireNoBypass: boolean;
   readonly logLevel: LogLevel;
   readonly drainTimeoutMs: number;
+  readonly limits: ConnectionLimits;
   readonly warnings: readonly string[];
 }
 
@@ -100,7 +102,7 @@ interface TokenSource {
 }
 
 type Role = LoadedClientConfig['role'];
-type Settings = Omit<ClientFlags, 'config'> & { readonly drainTimeout: number };
+type Settings = Omit<ClientFlags, 'config'> & Pick<ClientFile, 'drainTimeout' | 'limits'>;
 
 const fileKeys = ['ca', 'tokenFile', 'cert', 'key', 'instanceKeyFile'] as const;
 
@@ -142,6 +144,7 @@ export async function loadClientConfig(
     allowUsers: await userNumbers(settings.allowUser ?? []),
     logLevel,
     drainTimeoutMs: settings.drainTimeout,
+    limits: settings.limits,
     warnings,
   };
 }

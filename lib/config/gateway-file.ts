@@ -1,3 +1,4 @@
+import type { ConnectionLimits } from './connection-limits.ts';
 /** The config file of `lockwire gateway` once read: defaults filled in, durations in milliseconds, nothing resolved. */
 export interface GatewayFile {
   readonly $schema?: string | undefined;
@@ -76,7 +77,7 @@ export interface TargetEntry {
   readonly hosts?: undefined;
 }
 
-export interface LimitsEntry {
+export interface LimitsEntry extends ConnectionLimits {
   readonly sessions: number;
   readonly sessionsPerPrincipal: number;
   readonly streamsPerSession: number;

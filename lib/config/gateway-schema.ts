@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { connectionLimits } from './connection-limits.ts';
 import {
   bind,
   count,
@@ -195,6 +196,7 @@ const limitsSchema: z.ZodType<LimitsEntry> = matching<LimitsEntry>()(
     pendingOpens: count(64, 65_536).meta({
       description: 'Opens of one connect session that wait for an answer.',
     }),
+    ...connectionLimits,
   }),
 );
 
