@@ -108,6 +108,20 @@ export function checkCrls(text: string, authorities: readonly X509Certificate[],
   return { errors, warnings };
 }
 
+/** The dates of each list; those that cannot be read are left out. */
+export function crlDates(
+  text: string,
+): { readonly issuer: string; readonly thisUpdateMs: number; readonly nextUpdateMs: number | undefined }[] {
+  return pemBlocks(text, 'X509 CRL')
+    .map(parseCrl)
+    .filter(crl => crl !== undefined)
+    .map(({ issuer, thisUpdate, nextUpdate }) => ({
+      issuer,
+      thisUpdateMs: thisUpdate.getTime(),
+      nextUpdateMs: nextUpdate?.getTime(),
+    }));
+}
+
 /** Without its list, no certificate of a CA can be known to be good. */
 function uncovered(authorities: readonly X509Certificate[], issuers: ReadonlySet<string>): string[] {
   return authorities
@@ -126,6 +140,11 @@ function parseCrl(pem: string): X509Crl | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The certificates of a PEM chain, leaf first; those that cannot be read are left out. */
+export function readChain(text: string): readonly X509Certificate[] {
+  return parseCertificates(text).certificates;
 }
 
 function parseCertificates(text: string): CheckedCertificates {

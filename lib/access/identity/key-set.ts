@@ -80,6 +80,11 @@ export class KeySet {
     return this.#keys.length;
   }
 
+  /** How many of them one of these algorithms could use. */
+  usableFor(algorithms: readonly string[]): number {
+    return this.#keys.filter(key => algorithms.some(algorithm => key.fits(algorithm))).length;
+  }
+
   /** The keys that may verify such a token. Without a kid only an only key is taken: none is guessed. */
   candidates(algorithm: string, kid: string | undefined): readonly IssuerKey[] {
     const fitting = this.#keys.filter(key => key.fits(algorithm));

@@ -38,6 +38,8 @@ export function createKeySource(issuer: IssuerOptions, ports: KeySourcePorts): K
   return issuer.jwks.kind === 'file' ? new FileKeys(issuer.jwks) : new RemoteKeys(issuer, issuer.jwks, ports);
 }
 
+type RemoteSource = Exclude<JwksSource, { kind: 'file' }>;
+
 class FileKeys implements KeySource {
   readonly #source: JwksSource;
   readonly #keys: KeySet;
@@ -62,7 +64,7 @@ class FileKeys implements KeySource {
  */
 class RemoteKeys implements KeySource {
   readonly #issuer: IssuerOptions;
-  readonly #source: Exclude<JwksSource, { kind: 'file' }>;
+  readonly #source: RemoteSource;
   readonly #ports: KeySourcePorts;
   #keys: KeySet | undefined;
   #fetchedAtMs = 0;
@@ -70,7 +72,7 @@ class RemoteKeys implements KeySource {
   #fetching: Promise<void> | undefined;
   #waiters = 0;
 
-  constructor(issuer: IssuerOptions, source: Exclude<JwksSource, { kind: 'file' }>, ports: KeySourcePorts) {
+  constructor(issuer: IssuerOptions, source: RemoteSource, ports: KeySourcePorts) {
     this.#issuer = issuer;
     this.#source = source;
     this.#ports = ports;
@@ -146,8 +148,7 @@ class RemoteKeys implements KeySource {
       'result',
     ]);
     try {
-      const url = this.#source.kind === 'url' ? this.#source.url : await this.#discover();
-      const keys = KeySet.parse(await this.#get(url), `key set '${url}'`);
+      const { keys, source: url } = await fetchKeys(this.#issuer.issuer, this.#source, this.#ports.get);
       this.#keys = keys;
       this.#fetchedAtMs = clock.monotonic();
       fetches(name, 'ok').add();
@@ -160,26 +161,39 @@ class RemoteKeys implements KeySource {
       log.warn({ issuer: name, error: messageOf(error) }, 'could not fetch the keys of an issuer');
     }
   }
+}
 
-  /** OpenID Connect Discovery 1.0 section 4: the document must name the very issuer it was asked for. */
-  async #discover(): Promise<string> {
-    const { issuer } = this.#issuer;
-    const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
-    const found: unknown = JSON.parse(await this.#get(url));
-    if (!isObject(found) || found.issuer !== issuer)
-      throw new LockwireError('config', `'${url}' is not of issuer '${issuer}'`);
-    const keysUrl = found.jwks_uri;
-    if (typeof keysUrl !== 'string' || !isHttps(keysUrl))
-      throw new LockwireError('config', `jwks_uri in '${url}' is not an https URL`);
-    return keysUrl;
-  }
+/** An issuer's keys, and where they are from. */
+export interface LoadedKeys {
+  readonly keys: KeySet;
+  readonly source: string;
+}
 
-  #get(url: string): Promise<string> {
-    const { ca } = this.#source;
-    return this.#ports.get(url, {
-      ...(ca === undefined ? {} : { ca }),
+/** The keys of an issuer as they are now, from wherever it has them. Throws where they can't be had. */
+export async function loadKeys({ issuer, jwks }: IssuerOptions, get: HttpsGet): Promise<LoadedKeys> {
+  if (jwks.kind === 'file') return { keys: KeySet.parse(jwks.text, jwks.path), source: jwks.path };
+  return await fetchKeys(issuer, jwks, get);
+}
+
+async function fetchKeys(issuer: string, source: RemoteSource, get: HttpsGet): Promise<LoadedKeys> {
+  const fetch = (url: string): Promise<string> =>
+    get(url, {
+      ...(source.ca === undefined ? {} : { ca: source.ca }),
       maxBytes: maxJwksBytes,
       timeoutMs: jwksTimeoutMs,
     });
-  }
+  const url = source.kind === 'url' ? source.url : await discover(issuer, fetch);
+  return { keys: KeySet.parse(await fetch(url), `key set '${url}'`), source: url };
+}
+
+/** OpenID Connect Discovery 1.0 section 4: the document must name the very issuer it was asked for. */
+async function discover(issuer: string, fetch: (url: string) => Promise<string>): Promise<string> {
+  const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  const found: unknown = JSON.parse(await fetch(url));
+  if (!isObject(found) || found.issuer !== issuer)
+    throw new LockwireError('config', `'${url}' is not of issuer '${issuer}'`);
+  const keysUrl = found.jwks_uri;
+  if (typeof keysUrl !== 'string' || !isHttps(keysUrl))
+    throw new LockwireError('config', `jwks_uri in '${url}' is not an https URL`);
+  return keysUrl;
 }
