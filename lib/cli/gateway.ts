@@ -7,6 +7,7 @@ import { LockwireError } from '../core/errors.ts';
 import { type RunningGateway, startGateway } from '../gateway.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import type { Command } from './command.ts';
+import { growHeapFreely } from './heap.ts';
 import { runUntilSignalled } from './lifetime.ts';
 import { logLevelOption, makeLog } from './logging.ts';
 
@@ -20,6 +21,7 @@ export const gatewayCommand: Command = {
   },
   positionals: [0, 0],
   async run(args, io) {
+    growHeapFreely();
     const path = args.value('config');
     if (path === undefined) throw new LockwireError('usage', 'missing --config FILE');
     const log = makeLog(io, args.value('log-level'));
