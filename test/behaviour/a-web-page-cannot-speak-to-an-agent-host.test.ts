@@ -2,7 +2,7 @@ import t from 'tap';
 import { exchange, talk } from '../support/e2e-sockets.ts';
 import { World } from '../support/e2e-world.ts';
 
-// The requests as a browser writes them, byte for byte; no browser runs here.
+// The requests as a browser writes them, byte for byte; test/web has a browser write them.
 const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 const requests: readonly (readonly [string, string])[] = [
   [
