@@ -34,7 +34,7 @@ export const defaultRedial: Omit<TunnelClientOptions, 'role' | 'target' | 'insta
   firstRedialMs: 100,
   maxRedialMs: 5_000,
   maxWaiting: 64,
-  promptRedialsPerSecond: 1,
+  promptRedialsPerSecond: 2,
   promptRedialsBurst: 20,
   firstResumeTimeoutMs: 2_000,
   refusedForMs: 3_000,
@@ -292,10 +292,12 @@ export class TunnelClient {
       { session: session.facts.id, detail: reason.text },
       'connection lost; dialling again',
     );
-    if (this.#prompt.take(this.#ports.clock.monotonic())) {
-      this.#failures = 0;
-      void this.#dialAgain();
-    } else this.#redialLater();
+    const nowMs = this.#ports.clock.monotonic();
+    const prompt = this.#prompt.take(nowMs);
+    // One that carried something for a while did not fail; only what breaks at once makes the next wait longer.
+    if (prompt || nowMs - this.#upAtMs >= this.#options.firstRedialMs) this.#failures = 0;
+    if (prompt) void this.#dialAgain();
+    else this.#redialLater();
   }
 
   #lost(session: TunnelSession | undefined, reason: CloseReason): void {
