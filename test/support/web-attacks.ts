@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { openPage } from './web-browser.ts';
 
 /** Names that an attacker owns and has pointed to loopback. */
-export const evilNames = ['evil.example', 'rebound.example'] as const;
+const evilNames = ['evil.example', 'rebound.example'] as const;
 
 /** Marks by which what the page sends is known again behind a port. */
 export const marks = {
