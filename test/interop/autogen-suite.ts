@@ -93,7 +93,8 @@ async function within(program: PythonProgram, timeoutMs: number): Promise<number
   return code;
 }
 
-class Tally implements Result {
+/** Prints a line a check, and counts. */
+export class Tally implements Result {
   passed = 0;
   failed = 0;
   readonly #name: string;

@@ -87,9 +87,9 @@ export class PythonProgram {
   }
 
   /** Closes its stdin, which ends it; kills it where that does not. */
-  async stop(): Promise<void> {
+  async stop(withinMs: number = stopTimeoutMs): Promise<void> {
     this.#child.stdin?.end();
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), stopTimeoutMs);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), withinMs);
     await this.exited;
     clearTimeout(timer);
   }

@@ -1,10 +1,12 @@
-// Real AutoGen against what carries it. Usage: npm run test:interop [-- WORD…]: only cases whose name has a WORD.
+// Real AutoGen against what carries it. Usage: npm run test:interop [-- WORD… --cuts=N]: only cases whose name has each
+// WORD; each leg is cut N times in each way.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '../../lib/core/ports.ts';
 import { startAutogenHost } from '../../lib/demo/autogen-host.ts';
 import { type Result, runAutogenSuite } from './autogen-suite.ts';
+import { cutAlone, cutThroughLockwire } from './cuts.ts';
 import { PythonProgram } from './python-program.ts';
 import { autogenPython } from './venv.ts';
 import { startWire } from './wire.ts';
@@ -81,6 +83,10 @@ async function proxied(name: string, started: Promise<Running>, directory: strin
   }
 }
 
+const cuts = Number(
+  /^--cuts=(\d+)$/.exec(process.argv.find(word => word.startsWith('--cuts=')) ?? '')?.[1] ?? 10,
+);
+
 const cases: Readonly<Record<string, Case>> = {
   "AutoGen's host over TCP": name => direct(name, autogenHost('127.0.0.1:0')),
   "AutoGen's host over a unix socket": (name, dir) =>
@@ -100,9 +106,11 @@ const cases: Readonly<Record<string, Case>> = {
     proxied(name, autogenHost('127.0.0.1:0'), dir),
   'our host through Lockwire over TCP': (name, dir) =>
     wired(name, ourHost('127.0.0.1:0'), dir, () => '127.0.0.1:0'),
+  'cuts through Lockwire': name => cutThroughLockwire(name, cuts),
+  'cuts without Lockwire': name => cutAlone(name),
 };
 
-const words = process.argv.slice(2);
+const words = process.argv.slice(2).filter(word => !word.startsWith('--'));
 const chosen = Object.entries(cases).filter(([name]) => words.every(word => name.includes(word)));
 let passed = 0;
 let failed = 0;

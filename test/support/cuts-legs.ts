@@ -1,4 +1,5 @@
 import { setTimeout as after } from 'node:timers/promises';
+import type { Test } from 'tap';
 import { Cutter, type WireCut, wireCuts } from './cuts-cutter.ts';
 import { EchoLoad } from './cuts-load.ts';
 import type { Program } from './e2e-program.ts';
@@ -71,4 +72,19 @@ export function percentile(sorted: readonly number[], part: number): number {
 export function summary(times: readonly number[]): string {
   const sorted = times.toSorted((a, b) => a - b);
   return `p50 ${Math.round(percentile(sorted, 0.5))} ms, p99 ${Math.round(percentile(sorted, 0.99))} ms`;
+}
+
+/** So many cuts of one kind, and how long it took each time until bytes flowed again. */
+export async function cutOften(world: CutWorld, way: Way, leg: Leg, cuts: number): Promise<string> {
+  const times: number[] = [];
+  for (let i = 0; i < cuts; i += 1) times.push(await world.cut(way, leg));
+  return `${way} on ${way === 'both' ? 'both legs' : leg}: ${cuts} cuts, ${summary(times)}`;
+}
+
+/** All that was sent has come back, over the sessions that there were from the beginning. */
+export async function finish(t: Test, world: CutWorld): Promise<void> {
+  await world.load.end();
+  t.pass(`${world.load.bytes} B, each once and in its place`);
+  t.equal(world.sessions(), 2, 'one session each, from the beginning to the end');
+  for (const leg of legs) await world.cutters[leg].close();
 }
