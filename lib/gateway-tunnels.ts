@@ -326,7 +326,7 @@ export class TunnelDoor {
         who: principalName(tunnel.identity.principal),
         role: tunnel.role,
         streams: session.streamCount,
-        patienceMs: session.facts.patienceMs,
+        patienceMs: session.waitMs,
         detail: reason.text,
       },
       'connection lost; waiting for another',

@@ -75,6 +75,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
   #position: ReadPosition = { received: 0 };
   #patience: Timer | undefined;
   #detachedAtMs = 0;
+  #waitMs = 0;
   #lastAttempt = 0;
   #liveness: Liveness;
   readonly #streams = new Map<number, TunnelStream>();
@@ -139,6 +140,11 @@ export class TunnelSession implements LinkHandler, StreamHost {
   /** Monotonic: since when there is no connection. */
   get detachedAtMs(): number {
     return this.#detachedAtMs;
+  }
+
+  /** How long it waits for another connection, from then on. */
+  get waitMs(): number {
+    return this.#waitMs;
   }
 
   /** Whether a lost connection may be followed by another. A gateway that drains takes no more of them. */
@@ -357,6 +363,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
     // Streams that went on when their bytes counted as sent may have ended it.
     if (!this.resumable) return;
     const patienceMs = this.#patienceFor(reason);
+    this.#waitMs = patienceMs;
     this.#patience = this.clock.after(patienceMs, () => {
       this.close({ code: 'session-lost', text: `no connection for ${patienceMs} ms: ${reason.text}` });
     });

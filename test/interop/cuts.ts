@@ -76,14 +76,14 @@ class Steady {
   }
 }
 
-async function host(): Promise<{ program: PythonProgram; port: number }> {
+export async function host(): Promise<{ program: PythonProgram; port: number }> {
   const program = new PythonProgram(autogenPython(), 'test/interop/host.py', ['127.0.0.1:0']);
   const { address = '' } = await program.ready;
   return { program, port: Number(address.split(':').at(-1)) };
 }
 
 /** What must be undone, the last first. */
-class Undo {
+export class Undo {
   readonly #steps: (() => unknown)[] = [];
 
   teardown(step: () => unknown): void {

@@ -7,6 +7,7 @@ import { silentLog } from '../../lib/core/ports.ts';
 import { startAutogenHost } from '../../lib/demo/autogen-host.ts';
 import { type Result, runAutogenSuite } from './autogen-suite.ts';
 import { cutAlone, cutThroughLockwire } from './cuts.ts';
+import { killConnect } from './kills.ts';
 import { PythonProgram } from './python-program.ts';
 import { autogenPython } from './venv.ts';
 import { startWire } from './wire.ts';
@@ -107,6 +108,7 @@ const cases: Readonly<Record<string, Case>> = {
   'our host through Lockwire over TCP': (name, dir) =>
     wired(name, ourHost('127.0.0.1:0'), dir, () => '127.0.0.1:0'),
   'cuts through Lockwire': name => cutThroughLockwire(name, cuts),
+  'kill -9 of connect': name => killConnect(name),
   'cuts without Lockwire': name => cutAlone(name),
 };
 
