@@ -19,7 +19,7 @@ export interface DetachedLimits {
   readonly maxDetachedPerPrincipal: number;
 }
 
-const defaultDetachedLimits: DetachedLimits = {
+export const defaultDetachedLimits: DetachedLimits = {
   maxDetached: 1_000,
   maxDetachedBytes: 256 * 1024 * 1024,
   maxDetachedPerPrincipal: 8,

@@ -49,17 +49,20 @@ t.test('a connection that is lost in the moment that it resumed is dialled again
   t.equal(await echoed(world, stream, 'still here'), 'still here');
 });
 
-t.test('100 cuts in a row cost nothing, and are not all answered by a dial at once', async t => {
-  const { world, stream } = await running();
-  for (let i = 0; i < 100; i += 1) {
-    world.cut();
-    await quiet();
-  }
-  t.ok(world.dials.length <= 25, `${world.dials.length} dials in no time`);
-  await world.pass(6_000);
-  t.equal(await echoed(world, stream, 'after 100'), 'after 100');
-  t.equal(world.sessions.length, 1);
-});
+t.test(
+  'promptRedialsBurst, firstRedialMs: 100 cuts in a row cost nothing; only 20 of them are dialled again at once',
+  async t => {
+    const { world, stream } = await running();
+    for (let i = 0; i < 100; i += 1) {
+      world.cut();
+      await quiet();
+    }
+    t.ok(world.dials.length <= 25, `${world.dials.length} dials in no time`);
+    await world.pass(6_000);
+    t.equal(await echoed(world, stream, 'after 100'), 'after 100');
+    t.equal(world.sessions.length, 1);
+  },
+);
 
 t.test('20 resumes leave one renewal to come, not 21: the gateway refuses two at once', async t => {
   const { world, stream } = await running();
@@ -112,7 +115,7 @@ t.test(
 );
 
 t.test(
-  'a try that the network swallows is given up after 2 s, in time for a gateway that waits 4.5 s',
+  'firstResumeTimeoutMs: a try that the network swallows is given up after 2 s, in time for a gateway that waits 4.5 s',
   async t => {
     const { world, stream } = await running();
     world.network = 'swallowed';

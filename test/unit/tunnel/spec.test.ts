@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import * as coreLimits from '../../../lib/core/limits.ts';
 import { closeCodes } from '../../../lib/core/session.ts';
+import { defaultDetachedLimits } from '../../../lib/gateway-resume.ts';
+import { defaultRedial } from '../../../lib/tunnel/client.ts';
 import { defaultTunnelLimits, defaultWindowPoolLimits, exposeLimits } from '../../../lib/tunnel/options.ts';
 import * as wireLimits from '../../../lib/wire/tunnel/limits.ts';
 import { messages } from '../../../lib/wire/tunnel/messages.ts';
@@ -62,6 +64,8 @@ t.test('the tables of limits have each limit with its default, and no other', as
   const limits: Record<string, unknown> = {
     ...defaultTunnelLimits,
     ...defaultWindowPoolLimits,
+    ...defaultDetachedLimits,
+    ...defaultRedial,
     ...wireLimits,
     maxTokenBytes: coreLimits.maxTokenBytes,
     maxTargetNameBytes: coreLimits.maxTargetNameBytes,
