@@ -64,7 +64,7 @@ export async function startCutWorld(world: World, seed: number, streams: number)
   };
 }
 
-export function percentile(sorted: readonly number[], part: number): number {
+function percentile(sorted: readonly number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
 }
 
