@@ -28,25 +28,26 @@ interface SteadyLine extends Line {
 /** Two workers in their own processes, and what the one that drives says. */
 class Steady {
   readonly #worker: PythonProgram;
-  readonly #driver: PythonProgram;
+  #driver: PythonProgram | undefined;
   #heard: (began: number, ended: number) => void = () => {};
   #last: SteadyLine | undefined;
   /** What the worker itself counted. */
   #counted = 0;
 
-  private constructor(addressA: string, addressB: string) {
+  private constructor(addressA: string) {
     const counts = ({ heard }: SteadyLine): void => {
       this.#counted = Number(heard?.[0]);
     };
     this.#worker = new PythonProgram(autogenPython(), script, ['worker', addressA, 'a'], counts);
-    this.#driver = new PythonProgram(autogenPython(), script, ['driver', addressB, 'a', 'b'], line =>
-      this.#take(line),
-    );
   }
 
   static async start(addressA: string, addressB: string): Promise<Steady> {
-    const steady = new Steady(addressA, addressB);
-    await Promise.all([steady.#worker.ready, steady.#driver.ready]);
+    const steady = new Steady(addressA);
+    // First: what is published before it has subscribed is heard by nobody, through any wire.
+    await steady.#worker.ready;
+    const args = ['driver', addressB, 'a', 'b'];
+    steady.#driver = new PythonProgram(autogenPython(), script, args, line => steady.#take(line));
+    await steady.#driver.ready;
     await steady.flows();
     return steady;
   }
@@ -64,9 +65,9 @@ class Steady {
 
   /** Ends the load, and gives what became of it, with what the workers wrote on stderr. */
   async end(): Promise<{ last: SteadyLine; counted: number; complaints: string }> {
-    await this.#driver.stop(25_000);
+    await this.#driver?.stop(25_000);
     await this.#worker.stop();
-    const complaints = [this.#driver.complaint, this.#worker.complaint].join('\n').trim();
+    const complaints = [this.#driver?.complaint, this.#worker.complaint].join('\n').trim();
     return { last: this.#last ?? {}, counted: this.#counted, complaints };
   }
 

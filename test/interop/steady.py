@@ -90,7 +90,7 @@ class Driver:
         self._stopping = False
 
     async def warm_up(self) -> None:
-        """Until a publish was heard: AutoGen may lose the very first one while its two ends still start."""
+        """Until a publish was heard: so that all that counts is heard by somebody."""
         agent = AgentId(f"{self._to}_listener", "default")
         while True:
             await self._runtime.publish_message(Blob(number=-1, body=""), TopicId(f"{self._to}_steady", "default"))
