@@ -1,17 +1,20 @@
 // Runs the fuzz targets of this folder, each in a worker under a watchdog, and says last how many held.
-// Usage: npm run fuzz -- [--seconds N] [--seed N] [target...]
+// Usage: npm run fuzz -- [--seconds N] [--seed N] [--jobs N] [target...]
 //        npm run fuzz -- --seed N --tries 1 target   does one finding again
 import { readdirSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { type FuzzTarget, Random } from '../support/fuzz.ts';
+import { eachAtMost, type FuzzTarget, Random } from '../support/fuzz.ts';
 
 /** A try that takes longer than this hangs. */
 const hangMs = 10_000;
 /** Seeds of one run lie apart by this, so that each try has its own. */
 const seedStep = 0x9e3779b1;
+/** Targets that run at a time: a worker each. */
+const defaultJobs = 1;
+const maxJobs = 16;
 
 interface Job {
   readonly file: string;
@@ -57,7 +60,12 @@ async function work({ file, seconds, tries, seed, progress }: Job): Promise<Outc
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { seconds: { type: 'string' }, seed: { type: 'string' }, tries: { type: 'string' } },
+    options: {
+      seconds: { type: 'string' },
+      seed: { type: 'string' },
+      tries: { type: 'string' },
+      jobs: { type: 'string' },
+    },
   });
   const folder = fileURLToPath(new URL('.', import.meta.url));
   const all = readdirSync(folder)
@@ -66,32 +74,38 @@ async function main(): Promise<void> {
     .sort();
   const names = positionals.length > 0 ? positionals : all;
   const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31)) | 0;
+  const jobs = Number(values.jobs ?? defaultJobs);
+  if (!Number.isInteger(jobs) || jobs < 1 || jobs > maxJobs) {
+    process.stdout.write(`--jobs ${values.jobs}: expected 1 to ${maxJobs}\n0 passed, 1 failed\n`);
+    process.exit(1);
+  }
   process.stdout.write(`seed ${seed}\n`);
   let failed = 0;
-  for (const name of names) {
-    if (!all.includes(name)) {
-      process.stdout.write(`FAILED ${name}: no such target, there are ${all.join(', ')}\n`);
-      failed += 1;
-      continue;
+  await eachAtMost(jobs, names, async name => {
+    const outcome = await fuzz(name);
+    if (outcome.error === undefined) {
+      process.stdout.write(`ok     ${name}: ${outcome.tries} tries\n`);
+      return;
     }
-    const outcome = await run({
+    failed += 1;
+    const again = `npm run fuzz -- --seed ${outcome.failedSeed} --tries 1 ${name}`;
+    process.stdout.write(`FAILED ${name} in try ${outcome.tries}: ${outcome.error}\n`);
+    if (outcome.failedSeed !== undefined) process.stdout.write(`  again: ${again}\n`);
+  });
+  process.stdout.write(`${names.length - failed} passed, ${failed} failed\n`);
+  // A target may leave a timer behind; the count is what matters.
+  process.exit(failed > 0 || names.length === 0 ? 1 : 0);
+
+  async function fuzz(name: string): Promise<Outcome> {
+    if (!all.includes(name)) return { tries: 0, error: `no such target, there are ${all.join(', ')}` };
+    return run({
       file: `${folder}${name}.ts`,
       seconds: Number(values.seconds ?? 5),
       tries: Number(values.tries ?? Number.MAX_SAFE_INTEGER),
       seed,
       progress: new SharedArrayBuffer(4),
     });
-    if (outcome.error === undefined) {
-      process.stdout.write(`ok     ${name}: ${outcome.tries} tries\n`);
-      continue;
-    }
-    failed += 1;
-    const again = `npm run fuzz -- --seed ${outcome.failedSeed} --tries 1 ${name}`;
-    process.stdout.write(`FAILED ${name} in try ${outcome.tries}: ${outcome.error}\n  again: ${again}\n`);
   }
-  process.stdout.write(`${names.length - failed} passed, ${failed} failed\n`);
-  // A target may leave a timer behind; the count is what matters.
-  process.exit(failed > 0 || names.length === 0 ? 1 : 0);
 }
 
 function run(job: Job): Promise<Outcome> {

@@ -4,6 +4,19 @@ export interface FuzzTarget {
   once(random: Random): void | Promise<void>;
 }
 
+/** Works through the items in their order, so many at a time. */
+export async function eachAtMost<T>(
+  atOnce: number,
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const waiting = [...items];
+  const worker = async (): Promise<void> => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+}
+
 /** Seeded and fast (sfc32), good enough to find faults with. */
 export class Random {
   #a: number;
