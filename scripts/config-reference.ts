@@ -55,7 +55,7 @@ export function configReference(): string {
     '## The gateway\n',
     section('', toJsonSchema(gatewaySchema)),
     '## connect and expose\n',
-    'Each key is also a flag (`tokenFile` is `--token-file`); flags win.\n',
+    'Each key but `limits` and `drainTimeout` is also a flag (`tokenFile` is `--token-file`); flags win.\n',
     section('', toJsonSchema(clientSchema)),
   ].join('\n');
 }

@@ -1,4 +1,5 @@
-import { type ClientFlags, type LoadedClientConfig, loadClientConfig } from '../config/client.ts';
+import { type LoadedClientConfig, loadClientConfig } from '../config/client.ts';
+import type { ClientFlags } from '../config/client-schema.ts';
 import { type RunningSide, startConnect } from '../connect.ts';
 import { systemClock } from '../core/clock.ts';
 import { startExpose } from '../expose.ts';
@@ -127,8 +128,9 @@ export function flagsOf(args: Arguments): ClientFlags {
     instanceKeyFile: args.value('instance-key-file'),
     proxy: args.value('proxy'),
     hosts: args.values('hosts'),
-    ...(args.has('require-no-bypass') ? { requireNoBypass: true } : {}),
+    requireNoBypass: args.has('require-no-bypass') || undefined,
     allowUser: args.values('allow-user'),
     logLevel: args.value('log-level'),
-  };
+    // Each setting that can be a flag is read: the compiler holds them together.
+  } satisfies Record<keyof ClientFlags, unknown>;
 }

@@ -24,6 +24,32 @@ export interface ClientFile {
   readonly requireNoBypass?: boolean | undefined;
 }
 
+/** What stands in the file alone. */
+type FileOnly = '$schema' | 'drainTimeout' | 'limits';
+
+/** What the command line gave, by the names of the file's keys; `config` names that file. A level is judged later. */
+export interface ClientFlags extends Partial<Omit<ClientFile, FileOnly | 'logLevel'>> {
+  readonly config?: string | undefined;
+  readonly logLevel?: string | undefined;
+}
+
+/** File and flags together. */
+export type ClientSettings = Omit<ClientFlags, 'config'> & Omit<Pick<ClientFile, FileOnly>, '$schema'>;
+
+/** Keys that one of the two commands knows, and the other refuses. */
+export const ownKeys: Readonly<Record<'connect' | 'expose', readonly (keyof ClientFile)[]>> = {
+  connect: ['listen', 'proxy', 'hosts', 'allowUser'],
+  expose: ['to', 'requireNoBypass'],
+};
+
+/** Keys that name a file: in the config relative to it, on the command line to the current directory. */
+export type FileKey = 'ca' | 'tokenFile' | 'cert' | 'key' | 'instanceKeyFile';
+export const fileKeys: readonly FileKey[] = ['ca', 'tokenFile', 'cert', 'key', 'instanceKeyFile'];
+
+/** Keys that may name a unix socket, likewise. */
+export type AddressKey = 'listen' | 'to' | 'proxy';
+export const addressKeys: readonly AddressKey[] = ['listen', 'to', 'proxy'];
+
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export const logLevels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];

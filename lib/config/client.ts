@@ -11,7 +11,19 @@ import {
 } from '../core/address.ts';
 import { LockwireError, messageOf } from '../core/errors.ts';
 import { checkBundle, checkChain, checkKey, type Findings } from './certificates.ts';
-import { type ClientFile, clientSchema, type LogLevel, logLevels } from './client-schema.ts';
+import {
+  type AddressKey,
+  addressKeys,
+  type ClientFile,
+  type ClientFlags,
+  type ClientSettings,
+  clientSchema,
+  type FileKey,
+  fileKeys,
+  type LogLevel,
+  logLevels,
+  ownKeys,
+} from './client-schema.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import type { Environment } from './environment.ts';
 import { isPath } from './fields.ts';
@@ -24,26 +36,6 @@ import { readTextFile } from './read-file.ts';
 import { reportIssues } from './report-issues.ts';
 import { readToken } from './token-file.ts';
 import { userNumbers } from './user-names.ts';
-
-/** What the command line gave, by the names of the config file's keys; `config` names that file. */
-export interface ClientFlags {
-  readonly config?: string | undefined;
-  readonly gateway?: string | undefined;
-  readonly target?: string | undefined;
-  readonly listen?: string | undefined;
-  readonly to?: string | undefined;
-  readonly ca?: string | undefined;
-  readonly serverName?: string | undefined;
-  readonly tokenFile?: string | undefined;
-  readonly cert?: string | undefined;
-  readonly key?: string | undefined;
-  readonly instanceKeyFile?: string | undefined;
-  readonly allowUser?: readonly string[] | undefined;
-  readonly proxy?: string | undefined;
-  readonly hosts?: readonly string[] | undefined;
-  readonly requireNoBypass?: boolean | undefined;
-  readonly logLevel?: string | undefined;
-}
 
 export interface LoadClientOptions {
   readonly env: Environment;
@@ -102,9 +94,6 @@ interface TokenSource {
 }
 
 type Role = LoadedClientConfig['role'];
-type Settings = Omit<ClientFlags, 'config'> & Pick<ClientFile, 'drainTimeout' | 'limits'>;
-
-const fileKeys = ['ca', 'tokenFile', 'cert', 'key', 'instanceKeyFile'] as const;
 
 /**
  * The config of `connect` or `expose`: the file's settings, over them the flags.
@@ -149,26 +138,23 @@ export async function loadClientConfig(
   };
 }
 
-/** Settings of the config file, its paths absolute; only the defaults where there is none. */
+/** ClientSettings of the config file, its paths absolute; only the defaults where there is none. */
 async function readFileSettings(role: Role, path: string | undefined): Promise<ClientFile> {
   if (path === undefined) return clientSchema.parse({});
   const document = new JsonDocument(path, await readTextFile(path));
   if (document.failed) throw new ConfigError(document.problems);
   const parsed = clientSchema.safeParse(document.value, { reportInput: true });
   if (!parsed.success) reportIssues(document, parsed.error.issues, toJsonSchema(clientSchema));
-  const foreigners =
-    role === 'connect' ? ['to', 'requireNoBypass'] : ['listen', 'proxy', 'hosts', 'allowUser'];
-  for (const foreign of foreigners.filter(key => document.has([key])))
-    document.keyError([], foreign, {
-      message: `belongs to lockwire ${role === 'connect' ? 'expose' : 'connect'}`,
-    });
+  const other = role === 'connect' ? 'expose' : 'connect';
+  for (const foreign of ownKeys[other].filter(key => document.has([key])))
+    document.keyError([], foreign, { message: `belongs to lockwire ${other}` });
   if (!parsed.success || document.failed) throw new ConfigError(document.problems);
-  const absolute: Partial<Record<(typeof fileKeys)[number] | 'listen' | 'to' | 'proxy', string>> = {};
+  const absolute: Partial<Record<FileKey | AddressKey, string>> = {};
   for (const key of fileKeys) {
     const value = parsed.data[key];
     if (value !== undefined) absolute[key] = resolve(dirname(path), value);
   }
-  for (const key of ['listen', 'to', 'proxy'] as const) {
+  for (const key of addressKeys) {
     const socket = /^unix:(?!\/)(.+)$/.exec(parsed.data[key] ?? '')?.[1];
     if (socket !== undefined) absolute[key] = `unix:${resolve(dirname(path), socket)}`;
   }
@@ -176,7 +162,7 @@ async function readFileSettings(role: Role, path: string | undefined): Promise<C
 }
 
 /** A credential on the command line replaces the file's one, of whichever kind; so does the environment's where there is none. */
-function merge(file: ClientFile, flags: ClientFlags, env: Environment): Settings {
+function merge(file: ClientFile, flags: ClientFlags, env: Environment): ClientSettings {
   const { config, ...given } = flags;
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   for (const key of fileKeys) {
@@ -219,7 +205,7 @@ function targetName(text: string | undefined): string {
   return text;
 }
 
-function localAddress(role: Role, { listen, to, proxy }: Settings, listening: boolean): LocalAddress {
+function localAddress(role: Role, { listen, to, proxy }: ClientSettings, listening: boolean): LocalAddress {
   const [flag, value] =
     role === 'expose'
       ? (['--to', to] as const)
@@ -240,7 +226,10 @@ function absolute(address: LocalAddress): LocalAddress {
   return address.kind === 'unix' ? { kind: 'unix', path: resolve(address.path) } : address;
 }
 
-function connectProxy({ listen, proxy, hosts }: Settings, target: string): { connectProxy?: ConnectProxy } {
+function connectProxy(
+  { listen, proxy, hosts }: ClientSettings,
+  target: string,
+): { connectProxy?: ConnectProxy } {
   if (proxy === undefined) {
     if (hosts === undefined) return {};
     throw new LockwireError('usage', '--hosts names what a proxy leads to: give --proxy ADDR as well');
@@ -277,7 +266,7 @@ function checkLogLevel(text: string): LogLevel {
 }
 
 async function readCertificate(
-  { cert, key }: Settings,
+  { cert, key }: ClientSettings,
   nowMs: number,
   warnings: string[],
 ): Promise<{ cert: string; key: string } | undefined> {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { type ClientFlags, loadClientConfig } from '../../../lib/config/client.ts';
+import { loadClientConfig } from '../../../lib/config/client.ts';
+import type { ClientFlags } from '../../../lib/config/client-schema.ts';
 import { ConfigError } from '../../../lib/config/problem.ts';
 import { makeConfigFiles } from '../../support/config-files.ts';
 
