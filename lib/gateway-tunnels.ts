@@ -26,7 +26,8 @@ import {
   RefusedResume,
 } from './tunnel/handshake-accept.ts';
 import { exposeLimits, type TunnelLimits } from './tunnel/options.ts';
-import type { SessionPorts, TunnelSession } from './tunnel/session.ts';
+import type { TunnelSession } from './tunnel/session.ts';
+import type { SessionPorts } from './tunnel/session-ports.ts';
 import type { TunnelStream } from './tunnel/stream.ts';
 import type { WindowPool } from './tunnel/window-pool.ts';
 import type { Hello, Open, Resume } from './wire/tunnel/frames.ts';

@@ -5,7 +5,8 @@ import type { CloseReason } from '../core/session.ts';
 import { TokenBucket } from '../core/token-bucket.ts';
 import type { Role } from '../wire/tunnel/frames.ts';
 import { type DialHandshake, type Dialled, dialTunnel, type Fresh, TunnelRefused } from './handshake-dial.ts';
-import type { SessionPorts, TunnelSession } from './session.ts';
+import type { TunnelSession } from './session.ts';
+import type { SessionPorts } from './session-ports.ts';
 
 export interface TunnelClientOptions {
   readonly role: Role;

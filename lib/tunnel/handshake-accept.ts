@@ -15,7 +15,8 @@ import {
   verifyProof,
   welcomeMessage,
 } from './proof.ts';
-import { type SessionPorts, TunnelSession } from './session.ts';
+import { TunnelSession } from './session.ts';
+import type { SessionPorts } from './session-ports.ts';
 import { fitText, verdictOf } from './verdict.ts';
 
 export interface AcceptHandshake {

@@ -17,7 +17,8 @@ import {
   welcomeMessage,
 } from './proof.ts';
 import { followsFrom, keyFingerprint } from './rotation.ts';
-import { type SessionPorts, TunnelSession } from './session.ts';
+import { TunnelSession } from './session.ts';
+import type { SessionPorts } from './session-ports.ts';
 import { reasonOf } from './verdict.ts';
 
 export interface DialHandshake {

@@ -2,55 +2,21 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { LockwireError, messageOf } from '../core/errors.ts';
 import type { CloseReason } from '../core/session.ts';
 import { TokenBucket } from '../core/token-bucket.ts';
-import type { ReadPosition } from '../wire/tunnel/decode.ts';
-import type { ControlFrame, GoAway, Ingress, Open, Role } from '../wire/tunnel/frames.ts';
-import { maxStreamId } from '../wire/tunnel/limits.ts';
-import { LateFrames } from './late-frames.ts';
+import type { ControlFrame, GoAway, Ingress, Open } from '../wire/tunnel/frames.ts';
+import { Attachment } from './attachment.ts';
 import type { Link, LinkHandler } from './link.ts';
 import { Liveness } from './liveness.ts';
 import type { TunnelLimits } from './options.ts';
-import type { Outbox } from './outbox.ts';
+import { Renewals } from './renewals.ts';
+import type { SessionFacts, SessionPorts } from './session-ports.ts';
 import { type StreamFrame, type StreamHost, TunnelStream } from './stream.ts';
+import { StreamTable } from './stream-table.ts';
 import { reasonOf, verdictOf } from './verdict.ts';
-import { type WindowPool, WindowShare } from './window-pool.ts';
+import { WindowShare } from './window-pool.ts';
 
 /** The connection went, not the session: closed, reset, or silent for too long. */
 function isLoss({ code }: CloseReason): boolean {
   return code === 'io' || code === 'timeout';
-}
-
-export interface SessionFacts {
-  /** As Welcome names it. */
-  readonly id: string;
-  /** Which end of the connection we are. */
-  readonly side: 'dialler' | 'gateway';
-  /** The dialling end's. */
-  readonly role: Role;
-  /** What the peer lets a stream carry before its Opened. */
-  readonly peerEarlyWindow: number;
-  /** First estimate, from the handshake. */
-  readonly roundTripMs: number;
-  /** How long it waits for another connection when one is lost; 0 where it ends with its connection. */
-  readonly patienceMs: number;
-}
-
-export interface SessionPorts {
-  readonly clock: Clock;
-  readonly limits: TunnelLimits;
-  readonly pool: WindowPool;
-  /** The peer asks for a stream: `accept` it or `reset` it within `openTimeoutMs`. */
-  onOpen(stream: TunnelStream, request: Open): void;
-  onNotice(notice: CloseReason): void;
-  /** The peer takes no new streams any more. */
-  onGoAway(reason: CloseReason): void;
-  /** A new credential in place of the one that runs out: verifies it, says until when it holds; rejects to refuse it. */
-  onRenew(token: string): Promise<{ readonly expiresAt: number }>;
-  /** The gateway took the renewed credential. */
-  onRenewed(expiresAt: number): void;
-  /** The connection is lost; `resume` brings another, or patience runs out. */
-  onDetached(reason: CloseReason): void;
-  /** The last event. */
-  onClosed(reason: CloseReason): void;
 }
 
 /**
@@ -68,30 +34,12 @@ export class TunnelSession implements LinkHandler, StreamHost {
   /** This session's share of the process's. */
   readonly pool: WindowShare;
   readonly #ports: SessionPorts;
-  /** Absent while detached. */
-  #link: Link | undefined;
-  readonly #outbox: Outbox;
-  /** Where reading stopped, while detached. */
-  #position: ReadPosition = { received: 0 };
-  #patience: Timer | undefined;
-  #detachedAtMs = 0;
-  #waitMs = 0;
-  #lastAttempt = 0;
+  readonly #attachment: Attachment;
+  readonly #streams: StreamTable;
   #liveness: Liveness;
-  readonly #streams = new Map<number, TunnelStream>();
-  readonly #late: LateFrames;
-  /** Ours or the peer's: one of the two ends opens. */
-  readonly #opens: TokenBucket;
-  readonly #refusedOpens: TokenBucket;
   readonly #notices: TokenBucket;
-  readonly #renewals: TokenBucket;
+  readonly #renewals: Renewals;
   #state: 'open' | 'draining' | 'closing' | 'closed' = 'open';
-  #lastOwn: number;
-  #lastPeer = 0;
-  #acked = 0;
-  #ackTimer: Timer | undefined;
-  #renewing = false;
-  #awaitedRenewals = 0;
   #peerGoAway: GoAway | undefined;
   #tick: Timer;
   #watch: Timer | undefined;
@@ -101,20 +49,14 @@ export class TunnelSession implements LinkHandler, StreamHost {
     this.clock = ports.clock;
     this.limits = ports.limits;
     this.pool = new WindowShare(ports.pool, this.limits.sessionGrowthBytes);
-    this.#late = new LateFrames(this.limits.maxRememberedResets);
     this.#ports = ports;
-    this.#link = link;
-    this.#outbox = link.outbox;
-    this.#outbox.obey(ports.limits);
-    this.#lastOwn = facts.side === 'dialler' ? -1 : 0;
+    this.#attachment = new Attachment(link, this.clock, this.limits);
     const nowMs = this.clock.monotonic();
     this.#liveness = new Liveness(this.limits, nowMs, facts.roundTripMs);
-    const { opensPerSecond, opensBurst, noticesPerSecond, noticesBurst } = this.limits;
-    this.#opens = new TokenBucket(opensPerSecond, opensBurst, nowMs);
-    this.#refusedOpens = new TokenBucket(opensPerSecond, opensBurst, nowMs);
+    this.#streams = new StreamTable(facts.side, facts.role, this.limits, nowMs);
+    const { noticesPerSecond, noticesBurst } = this.limits;
     this.#notices = new TokenBucket(noticesPerSecond, noticesBurst, nowMs);
-    this.#renewals = new TokenBucket(this.limits.renewalsPerSecond, this.limits.renewalsBurst, nowMs);
-    this.#acked = link.received;
+    this.#renewals = new Renewals(this.limits, nowMs);
     this.#tick = this.clock.after(this.limits.tickMs, () => this.#onTick());
     link.attach(this);
   }
@@ -129,22 +71,21 @@ export class TunnelSession implements LinkHandler, StreamHost {
 
   /** Sequenced bytes so far: what Resume speaks of. */
   get offsets(): { sent: number; acked: number; received: number } {
-    const { sent, acked } = this.#outbox;
-    return { sent, acked, received: this.#received };
+    return this.#attachment.offsets;
   }
 
   get attached(): boolean {
-    return this.#link !== undefined;
+    return this.#attachment.link !== undefined;
   }
 
   /** Monotonic: since when there is no connection. */
   get detachedAtMs(): number {
-    return this.#detachedAtMs;
+    return this.#attachment.detachedAtMs;
   }
 
   /** How long it waits for another connection, from then on. */
   get waitMs(): number {
-    return this.#waitMs;
+    return this.#attachment.waitMs;
   }
 
   /** Whether a lost connection may be followed by another. A gateway that drains takes no more of them. */
@@ -155,7 +96,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
 
   /** Bytes that are kept for it. */
   get heldBytes(): number {
-    let bytes = this.#outbox.heldBytes;
+    let bytes = this.#attachment.outbox.heldBytes;
     for (const stream of this.#streams.values()) bytes += stream.heldBytes;
     return bytes;
   }
@@ -166,46 +107,24 @@ export class TunnelSession implements LinkHandler, StreamHost {
    * ended, where the peer cannot be there.
    */
   resume(link: Link, peerReceived: number, answer: (received: number) => void = () => {}): boolean {
-    this.#leaveEarlier();
+    const attachment = this.#attachment;
+    attachment.leave();
     // Streams that went on when their bytes counted as sent may have ended the session.
     if (!this.resumable) return false;
-    const position = this.#position;
-    answer(position.received);
-    if (!this.#outbox.resume(peerReceived, link.outbox)) {
-      const { sent, acked } = this.#outbox;
+    answer(attachment.received);
+    if (!attachment.resume(link, this, peerReceived)) {
+      const { sent, acked } = attachment.offsets;
       const text = `resume at ${peerReceived} bytes, ${acked} were acknowledged and ${sent} sent`;
       this.close({ code: 'protocol', text });
       return false;
     }
-    this.#patience?.cancel();
-    this.#link = link;
-    link.attach(this);
-    link.adopt(this.#outbox, position);
-    this.#acked = position.received;
     this.#liveness = new Liveness(this.limits, this.clock.monotonic(), this.#liveness.roundTripMs);
     return true;
   }
 
-  /** The connection that the session still has, where the peer lost it first. */
-  #leaveEarlier(): void {
-    const earlier = this.#link;
-    if (earlier === undefined) return;
-    this.#position = earlier.position;
-    this.#detachedAtMs = this.clock.monotonic();
-    this.#link = undefined;
-    earlier.abandon();
-    this.#outbox.detached();
-  }
-
   /** Takes a try to resume; false where it is an old one: each must be newer than the last. */
   nextAttempt(attempt: number): boolean {
-    if (attempt <= this.#lastAttempt) return false;
-    this.#lastAttempt = attempt;
-    return true;
-  }
-
-  get #received(): number {
-    return this.#link?.received ?? this.#position.received;
+    return this.#attachment.nextAttempt(attempt);
   }
 
   roundTripMs(): number {
@@ -214,19 +133,12 @@ export class TunnelSession implements LinkHandler, StreamHost {
 
   /** Opens a stream. Bytes may be written at once, up to the peer's early window. Throws `unavailable`, `limit`. */
   open(target: string, ingress: Ingress, onOpened?: () => void): TunnelStream {
-    if (!this.#mayOpen('us'))
+    if (!this.#streams.mayOpen('us'))
       throw new LockwireError('protocol', `role ${this.facts.role} opens no streams here`);
     if (this.#state !== 'open') throw new LockwireError('unavailable', 'the tunnel is closing');
-    const { maxStreams, opensPerSecond } = this.limits;
-    if (this.#streams.size >= maxStreams)
-      throw new LockwireError('limit', `${maxStreams} streams are open, the limit`);
-    if (this.#lastOwn + 2 > maxStreamId)
-      throw new LockwireError('unavailable', 'the session is out of stream numbers');
-    if (!this.#opens.take(this.clock.monotonic()))
-      throw new LockwireError('limit', `more than ${opensPerSecond} opens a second, the limit`);
-    this.#lastOwn += 2;
-    const stream = new TunnelStream(this, this.#lastOwn, true, this.facts.peerEarlyWindow, onOpened);
-    this.#streams.set(stream.id, stream);
+    const id = this.#streams.nextOwn(this.clock.monotonic());
+    const stream = new TunnelStream(this, id, true, this.facts.peerEarlyWindow, onOpened);
+    this.#streams.add(stream);
     this.send(stream.id, { type: 'open', target, ingress });
     return stream;
   }
@@ -242,7 +154,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
   /** Shows a new credential before the old one runs out; `onRenewed` follows, or the end of the session. */
   renew(token: string): void {
     if (this.#state === 'closing' || this.#state === 'closed') return;
-    this.#awaitedRenewals += 1;
+    this.#renewals.shown();
     this.send(0, { type: 'renew', token });
   }
 
@@ -263,9 +175,9 @@ export class TunnelSession implements LinkHandler, StreamHost {
   close(reason: CloseReason): void {
     if (this.#state === 'closing' || this.#state === 'closed') return;
     this.#state = 'closing';
-    const link = this.#link;
+    const { link } = this.#attachment;
     link?.farewell(this.#goAway(reason), reason);
-    this.#abandonAll(reason);
+    this.#streams.abandonAll(reason);
     if (link === undefined) this.#end(reason);
   }
 
@@ -274,20 +186,20 @@ export class TunnelSession implements LinkHandler, StreamHost {
   /** Kept where the connection is just going: it is the session's, and the next one carries it. */
   send(stream: number, frame: ControlFrame): void {
     if (this.#state === 'closing' || this.#state === 'closed') return;
-    this.#outbox.control(stream, frame);
-    this.#link?.wake();
-    if (this.#outbox.overflowing) this.close({ code: 'limit', text: 'the peer takes no frames' });
+    const { outbox } = this.#attachment;
+    outbox.control(stream, frame);
+    this.#attachment.wake();
+    if (outbox.overflowing) this.close({ code: 'limit', text: 'the peer takes no frames' });
   }
 
   ready(stream: TunnelStream): void {
-    this.#outbox.ready(stream);
-    this.#link?.wake();
+    this.#attachment.outbox.ready(stream);
+    this.#attachment.wake();
   }
 
   gone(stream: TunnelStream, lateCredit: number | undefined): void {
-    this.#streams.delete(stream.id);
-    this.#outbox.forget(stream);
-    if (lateCredit !== undefined) this.#late.remember(stream.id, lateCredit);
+    this.#streams.remove(stream.id, lateCredit);
+    this.#attachment.outbox.forget(stream);
     this.#endIfDrained();
   }
 
@@ -318,8 +230,8 @@ export class TunnelSession implements LinkHandler, StreamHost {
         return this.#streamFrame(id, frame);
       case 'ping':
         if (!this.#liveness.peerPing(this.clock.monotonic())) return this.fault('pings too often');
-        this.#outbox.pong(frame.value);
-        return this.#link?.wake();
+        this.#attachment.outbox.pong(frame.value);
+        return this.#attachment.wake();
       case 'pong':
         return this.#pong(frame.value);
       case 'ack':
@@ -331,8 +243,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
       case 'renew':
         return void this.#peerRenews(frame.token);
       case 'renewed':
-        if (this.#awaitedRenewals === 0) return this.fault('renewed answers no renew');
-        this.#awaitedRenewals -= 1;
+        if (!this.#renewals.answered()) return this.fault('renewed answers no renew');
         return this.#ports.onRenewed(frame.expiresAt);
       default:
         // Handshake frames come once, and at the start of a connection.
@@ -341,11 +252,8 @@ export class TunnelSession implements LinkHandler, StreamHost {
   }
 
   read(): void {
-    const nowMs = this.clock.monotonic();
-    this.#liveness.read(nowMs);
-    const unacked = this.#received - this.#acked;
-    if (unacked >= this.limits.ackEveryBytes) this.#sendAck();
-    else if (unacked > 0) this.#ackTimer ??= this.clock.after(this.limits.ackDelayMs, () => this.#sendAck());
+    this.#liveness.read(this.clock.monotonic());
+    this.#attachment.read();
   }
 
   closed(reason: CloseReason): void {
@@ -354,17 +262,11 @@ export class TunnelSession implements LinkHandler, StreamHost {
   }
 
   #detach(reason: CloseReason): void {
-    this.#position = this.#link?.position ?? this.#position;
-    this.#link = undefined;
-    this.#ackTimer?.cancel();
-    this.#ackTimer = undefined;
-    this.#detachedAtMs = this.clock.monotonic();
-    this.#outbox.detached();
+    this.#attachment.lose();
     // Streams that went on when their bytes counted as sent may have ended it.
     if (!this.resumable) return;
     const patienceMs = this.#patienceFor(reason);
-    this.#waitMs = patienceMs;
-    this.#patience = this.clock.after(patienceMs, () => {
+    this.#attachment.wait(patienceMs, () => {
       this.close({ code: 'session-lost', text: `no connection for ${patienceMs} ms: ${reason.text}` });
     });
     this.#ports.onDetached(reason);
@@ -379,51 +281,34 @@ export class TunnelSession implements LinkHandler, StreamHost {
   #end(reason: CloseReason): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#link = undefined;
+    this.#attachment.end();
     this.#tick.cancel();
     this.#watch?.cancel();
-    this.#ackTimer?.cancel();
-    this.#patience?.cancel();
     // A peer that drained and then hung up was not lost: it shut down, as it said.
     const said = isLoss(reason) && this.#peerGoAway ? reasonOf(this.#peerGoAway) : reason;
-    this.#abandonAll(isLoss(said) ? { code: 'session-lost', text: `tunnel lost: ${said.text}` } : said);
+    this.#streams.abandonAll(
+      isLoss(said) ? { code: 'session-lost', text: `tunnel lost: ${said.text}` } : said,
+    );
     this.#ports.onClosed(said);
   }
 
   // Frames of the session.
 
-  #mayOpen(who: 'us' | 'peer'): boolean {
-    const opener = this.facts.role === 'connect' ? 'dialler' : 'gateway';
-    return (who === 'us') === (this.facts.side === opener);
-  }
-
   #peerOpens(id: number, frame: Open): void {
-    if (!this.#mayOpen('peer')) return this.fault(`open against role ${this.facts.role}`);
-    const parity = this.facts.side === 'dialler' ? 0 : 1;
-    if (id % 2 !== parity || id <= this.#lastPeer)
-      return this.fault(`open of stream ${id} after ${this.#lastPeer}`);
-    this.#lastPeer = id;
+    const fault = this.#streams.peerOpens(id);
+    if (fault !== undefined) return this.fault(fault);
     const stream = new TunnelStream(this, id, false, this.facts.peerEarlyWindow);
-    this.#streams.set(id, stream);
+    this.#streams.add(stream);
     const refusal = this.#openRefusal();
     if (!refusal) return this.#ports.onOpen(stream, frame);
     stream.reset(refusal);
-    if (!this.#refusedOpens.take(this.clock.monotonic()))
+    if (!this.#streams.mayRefuse(this.clock.monotonic()))
       this.close({ code: 'limit', text: `more than ${this.limits.opensPerSecond} refused opens a second` });
   }
 
   #openRefusal(): CloseReason | undefined {
     if (this.#state !== 'open') return { code: 'shutdown', text: 'the tunnel is draining' };
-    const { maxStreams, maxPendingOpens, opensPerSecond } = this.limits;
-    if (!this.#opens.take(this.clock.monotonic()))
-      return { code: 'limit', text: `more than ${opensPerSecond} opens a second, the limit` };
-    if (this.#streams.size > maxStreams)
-      return { code: 'limit', text: `${maxStreams} streams are open, the limit` };
-    let pending = 0;
-    for (const stream of this.#streams.values()) if (stream.pending) pending += 1;
-    if (pending > maxPendingOpens)
-      return { code: 'limit', text: `${maxPendingOpens} opens are pending, the limit` };
-    return undefined;
+    return this.#streams.openRefusal(this.clock.monotonic());
   }
 
   #streamFrame(id: number, frame: StreamFrame): void {
@@ -432,31 +317,9 @@ export class TunnelSession implements LinkHandler, StreamHost {
     else this.#lateFrame(id, frame.type, 0);
   }
 
-  /**
-   * A frame of a stream that is not, or no longer, there. Credit, Opened and Reset may cross our own last frame; data
-   * and End may only follow where we reset the stream and the peer had not heard of it.
-   */
   #lateFrame(id: number, type: StreamFrame['type'] | 'data', bytes: number): void {
-    const ours = id % 2 === (this.facts.side === 'dialler' ? 1 : 0);
-    if (id > (ours ? this.#lastOwn : this.#lastPeer))
-      return this.fault(`${type} on stream ${id}, which is not open`);
-    if (this.#mayBeLate(id, type, bytes)) return;
-    this.fault(`${type} on stream ${id}, which is closed or beyond its credit`);
-  }
-
-  #mayBeLate(id: number, type: StreamFrame['type'] | 'data', bytes: number): boolean {
-    switch (type) {
-      case 'data':
-        return this.#late.data(id, bytes);
-      case 'end':
-        return this.#late.last(id);
-      case 'reset':
-        this.#late.last(id);
-        return true;
-      case 'credit':
-      case 'opened':
-        return true;
-    }
+    const fault = this.#streams.lateFault(id, type, bytes);
+    if (fault !== undefined) this.fault(fault);
   }
 
   #pong(value: number): void {
@@ -468,14 +331,14 @@ export class TunnelSession implements LinkHandler, StreamHost {
   }
 
   #peerAcks(received: number): void {
-    const outbox = this.#outbox;
+    const { outbox } = this.#attachment;
     if (!outbox.acknowledged(received)) {
       return this.fault(
         `ack of ${received} bytes, ${outbox.sent} were sent and ${outbox.acked} acknowledged`,
       );
     }
     // Data may have waited for it.
-    this.#link?.wake();
+    this.#attachment.wake();
   }
 
   #peerNotice(notice: CloseReason): void {
@@ -489,8 +352,8 @@ export class TunnelSession implements LinkHandler, StreamHost {
     if (frame.code !== 'shutdown' && frame.code !== 'done') {
       // The peer ended the session: nothing more will come but the end of the connection.
       this.#state = 'closing';
-      this.#link?.destroy(reason);
-      this.#abandonAll(reason);
+      this.#attachment.link?.destroy(reason);
+      this.#streams.abandonAll(reason);
       return;
     }
     const first = this.#peerGoAway === undefined;
@@ -503,16 +366,10 @@ export class TunnelSession implements LinkHandler, StreamHost {
     this.#endIfDrained();
   }
 
-  /** One at a time: a signature check costs more than the frame that asks for it. */
   async #peerRenews(token: string): Promise<void> {
     if (this.facts.side === 'dialler') return this.fault('renew to a client');
-    if (this.#renewing) return this.fault('renew while one is being checked');
-    if (!this.#renewals.take(this.clock.monotonic()))
-      return this.close({
-        code: 'limit',
-        text: `more than ${this.limits.renewalsPerSecond} renewals a second`,
-      });
-    this.#renewing = true;
+    const refusal = this.#renewals.begin(this.clock.monotonic());
+    if (refusal) return this.close(refusal);
     try {
       const { expiresAt } = await this.#ports.onRenew(token);
       this.send(0, { type: 'renewed', expiresAt });
@@ -520,16 +377,8 @@ export class TunnelSession implements LinkHandler, StreamHost {
       const why = error instanceof LockwireError ? error.message : 'internal error';
       this.close({ code: 'unauthenticated', text: `renewal refused: ${why}` });
     } finally {
-      this.#renewing = false;
+      this.#renewals.ended();
     }
-  }
-
-  #sendAck(): void {
-    this.#ackTimer?.cancel();
-    this.#ackTimer = undefined;
-    this.#acked = this.#received;
-    this.#outbox.ack(this.#acked);
-    this.#link?.wake();
   }
 
   #onTick(): void {
@@ -550,37 +399,30 @@ export class TunnelSession implements LinkHandler, StreamHost {
     return this.#state === 'closing' || this.#state === 'closed';
   }
 
-  get #unacknowledged(): boolean {
-    return this.#outbox.sent > this.#outbox.acked;
-  }
-
   /** Whether the peer is still there; while it owes a word, again and again. */
   #look(): void {
     this.#watch?.cancel();
     this.#watch = undefined;
-    if (this.#link === undefined || this.#isOver()) return;
+    const { link, unacknowledged } = this.#attachment;
+    if (link === undefined || this.#isOver()) return;
     const nowMs = this.clock.monotonic();
-    const due = this.#liveness.tick(nowMs, this.#unacknowledged);
+    const due = this.#liveness.tick(nowMs, unacknowledged);
     if (due === 'dead') {
-      this.#link.destroy({
+      link.destroy({
         code: 'timeout',
         text: `no answer to a ping within ${this.limits.pingTimeoutMs} ms`,
       });
     } else if (due) this.send(0, { type: 'ping', value: due.ping });
-    if (due === 'dead' || !(this.#liveness.asked || this.#unacknowledged)) return;
+    if (due === 'dead' || !(this.#liveness.asked || this.#attachment.unacknowledged)) return;
     this.#watch = this.clock.after(this.limits.watchTickMs, () => this.#look());
   }
 
   #goAway(reason: CloseReason): GoAway {
-    return { type: 'goAway', ...verdictOf(reason), lastStream: this.#lastPeer };
+    return { type: 'goAway', ...verdictOf(reason), lastStream: this.#streams.lastPeer };
   }
 
   #endIfDrained(): void {
     if (this.#state !== 'draining' || this.#streams.size > 0) return;
     this.close({ code: 'done', text: '' });
-  }
-
-  #abandonAll(reason: CloseReason): void {
-    for (const stream of [...this.#streams.values()]) stream.abandon(reason);
   }
 }

@@ -5,7 +5,8 @@ import type { CloseReason } from '../../lib/core/session.ts';
 import { defaultRedial, TunnelClient, type TunnelClientOptions } from '../../lib/tunnel/client.ts';
 import { acceptTunnel } from '../../lib/tunnel/handshake-accept.ts';
 import { defaultTunnelLimits, type TunnelLimits } from '../../lib/tunnel/options.ts';
-import type { SessionPorts, TunnelSession } from '../../lib/tunnel/session.ts';
+import type { TunnelSession } from '../../lib/tunnel/session.ts';
+import type { SessionPorts } from '../../lib/tunnel/session-ports.ts';
 import { WindowPool } from '../../lib/tunnel/window-pool.ts';
 import { identity, ManualClock, makeInstanceKey, type PipeEnd, pipe, quiet } from './tunnel-pair.ts';
 

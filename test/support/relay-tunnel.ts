@@ -4,7 +4,7 @@ import type { Carrier } from '../../lib/core/ports.ts';
 import { acceptTunnel } from '../../lib/tunnel/handshake-accept.ts';
 import { dialTunnel } from '../../lib/tunnel/handshake-dial.ts';
 import { defaultTunnelLimits, type TunnelLimits } from '../../lib/tunnel/options.ts';
-import type { SessionPorts } from '../../lib/tunnel/session.ts';
+import type { SessionPorts } from '../../lib/tunnel/session-ports.ts';
 import type { TunnelStream } from '../../lib/tunnel/stream.ts';
 import { WindowPool } from '../../lib/tunnel/window-pool.ts';
 import { identity, makeInstanceKey } from './tunnel-pair.ts';

@@ -6,7 +6,7 @@ import { type Admit, acceptTunnel, RefusedHello } from '../../../lib/tunnel/hand
 import { type DialHandshake, type Dialled, dialTunnel } from '../../../lib/tunnel/handshake-dial.ts';
 import { defaultTunnelLimits } from '../../../lib/tunnel/options.ts';
 import { type Bound, challengeMessage, helloMessage, welcomeMessage } from '../../../lib/tunnel/proof.ts';
-import type { SessionPorts } from '../../../lib/tunnel/session.ts';
+import type { SessionPorts } from '../../../lib/tunnel/session-ports.ts';
 import { WindowPool } from '../../../lib/tunnel/window-pool.ts';
 import type { Hello, Welcome } from '../../../lib/wire/tunnel/frames.ts';
 import { identity, ManualClock, makeInstanceKey, tunnelPair } from '../../support/tunnel-pair.ts';
