@@ -19,13 +19,23 @@ import type { TlsDialer } from './transport/tls-client.ts';
 import type { Exposers } from './tunnel/exposers.ts';
 import type { Ingress } from './wire/tunnel/frames.ts';
 
+/** What the requests of an HTTP/2 target may be, and how they find it. */
+export interface Http2Target {
+  /** Each request must be gRPC. */
+  readonly grpc: boolean;
+  readonly upstreamMode: 'own' | 'shared';
+  /** Lower case: `host` for any port, or `host:port`. */
+  readonly hosts: readonly string[];
+  readonly services: readonly string[];
+}
+
 /** A target as the gateway reaches it. */
 export interface Target {
   readonly name: string;
   /** One active `expose`: its state lives in one host. */
   readonly stateful: boolean;
-  /** Its clients speak gRPC, so each stream begins with the preface of HTTP/2. */
-  readonly grpc: boolean;
+  /** Its clients speak HTTP/2, so each stream begins with its preface. */
+  readonly http2: Http2Target | undefined;
   readonly upstream:
     | { readonly kind: 'tunnel' }
     | { readonly kind: 'dial'; readonly address: string; readonly dialer: TlsDialer };
@@ -89,7 +99,8 @@ export class Joiner {
       return this.#refuse(identified, target, asked, { code: 'unknown-target', text });
     }
     // A unix socket has a mode, and no web page can reach it; a port of the machine is open to any page's browser.
-    if (!found.grpc || asked.ingress === 'unix') return await this.#connect(permitted, found, asked);
+    if (found.http2 === undefined || asked.ingress === 'unix')
+      return await this.#connect(permitted, found, asked);
     const gate = new PrefaceGate(asked.stream, this.#ports.clock);
     const gated = { ...asked, stream: gate.stream };
     const verdict = await gate.verdict;

@@ -4,7 +4,7 @@ import type { PolicyConfig } from './config/load-policies.ts';
 import type { LoadedGatewayConfig, LoadedListener, LoadedTarget } from './config/loaded.ts';
 import { builtAtMs } from './core/build.ts';
 import type { Clock } from './core/clock.ts';
-import type { Target } from './gateway-joiner.ts';
+import type { Http2Target, Target } from './gateway-joiner.ts';
 import type { ListenerOptions } from './transport/options.ts';
 import { TlsDialer } from './transport/tls-client.ts';
 
@@ -12,8 +12,8 @@ import { TlsDialer } from './transport/tls-client.ts';
 
 export function makeTarget(target: LoadedTarget, clock: Clock): Target {
   const { name, exclusive: stateful, upstream } = target;
-  const grpc = target.kind === 'autogen-rpc';
-  if (upstream.kind === 'tunnel') return { name, stateful, grpc, upstream };
+  const http2 = http2Target(target);
+  if (upstream.kind === 'tunnel') return { name, stateful, http2, upstream };
   const { host, port, serverName, ca, cert, key } = upstream;
   const dialer = new TlsDialer(
     {
@@ -26,7 +26,11 @@ export function makeTarget(target: LoadedTarget, clock: Clock): Target {
     },
     { clock },
   );
-  return { name, stateful, grpc, upstream: { kind: 'dial', address: `tls://${host}:${port}`, dialer } };
+  return { name, stateful, http2, upstream: { kind: 'dial', address: `tls://${host}:${port}`, dialer } };
+}
+
+function http2Target({ kind, upstreamMode, hosts, services }: LoadedTarget): Http2Target | undefined {
+  return kind === 'tcp' ? undefined : { grpc: kind !== 'http2', upstreamMode, hosts, services };
 }
 
 export function identityOptions(config: LoadedGatewayConfig): Parameters<typeof createAuthenticator>[0] {

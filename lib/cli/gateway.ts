@@ -56,9 +56,9 @@ function tlsVersions(listeners: readonly LoadedListener[]): string {
 /** What this build carries without looking into it is said, not hidden. */
 export function opaqueTargets(config: LoadedGatewayConfig): string[] {
   return config.targets
-    .filter(({ kind }) => kind === 'autogen-rpc')
+    .filter(({ kind }) => kind !== 'tcp')
     .map(
-      ({ name }) =>
-        `target ${name}: this build passes autogen-rpc as opaque bytes under policy "connect"; messages are not decided one by one`,
+      ({ name, kind }) =>
+        `target ${name}: this build passes ${kind} as opaque bytes under policy "connect"; messages are not decided one by one`,
     );
 }

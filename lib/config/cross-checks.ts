@@ -1,4 +1,5 @@
 import { isLoopback, parseBind } from '../core/address.ts';
+import { type Authority, formatAuthority, parseAuthority } from '../core/authority.ts';
 import type { CertificatesEntry, IssuerEntry, ListenerEntry, TargetEntry } from './gateway-file.ts';
 import type { JsonDocument } from './json-document.ts';
 import type { ConfigPath } from './problem.ts';
@@ -27,6 +28,8 @@ export function crossCheck(document: JsonDocument, entries: PlacedEntries): void
   uniqueIssuers(document, entries.issuers);
   uniqueBinds(document, entries);
   uniqueServerNames(document, entries.targets);
+  uniqueHosts(document, entries.targets);
+  uniqueServices(document, entries.targets);
   checkAdmin(document, entries.adminBind);
   checkClientCertificates(document, entries);
   for (const target of entries.targets) checkTarget(document, target);
@@ -77,6 +80,62 @@ function uniqueServerNames(document: JsonDocument, targets: readonly Placed<Targ
   reportRepeats(document, names, first => `this server name is already claimed by ${first}`);
 }
 
+/** Those of one target may overlap; of two, a request would have two ways to go. */
+function uniqueHosts(document: JsonDocument, targets: readonly Placed<TargetEntry>[]): void {
+  const seen: { target: ConfigPath; path: ConfigPath; authority: Authority }[] = [];
+  for (const { path: target, entry } of targets) {
+    for (const [index, text] of (entry.hosts ?? []).entries()) {
+      const authority = parseAuthority(text);
+      if (authority === undefined) continue;
+      const path: ConfigPath = [...target, 'hosts', index];
+      const other = seen.find(one => overlap(one, { target, authority }));
+      seen.push({ target, path, authority });
+      if (other !== undefined) {
+        const claimed = `${document.describe(other.path)} (${formatAuthority(other.authority)})`;
+        document.error(path, { message: `this host is already claimed by ${claimed}` });
+      }
+      const tcp = claimingServerName(targets, authority.host);
+      if (tcp !== undefined)
+        document.error(path, {
+          message: `TLS clients that ask for this host are taken to a tcp target by ${document.describe(tcp)}`,
+          expected: 'another host, or other serverNames there',
+        });
+    }
+  }
+}
+
+function overlap(
+  a: { readonly target: ConfigPath; readonly authority: Authority },
+  b: { readonly target: ConfigPath; readonly authority: Authority },
+): boolean {
+  if (a.authority.host !== b.authority.host) return false;
+  if (a.authority.port === b.authority.port) return true;
+  // Without a port it takes any: of another target, that is one name with two ways; of its own, only more than needed.
+  const any = a.authority.port === undefined || b.authority.port === undefined;
+  return any && a.target !== b.target;
+}
+
+/** Where the server name stands that would take a host's clients elsewhere before a request is read. */
+function claimingServerName(targets: readonly Placed<TargetEntry>[], host: string): ConfigPath | undefined {
+  const dot = host.indexOf('.');
+  const wildcard = dot > 0 ? `*${host.slice(dot)}` : undefined;
+  for (const { path, entry } of targets) {
+    const index = (entry.serverNames ?? []).findIndex(name => {
+      const lower = name.toLowerCase();
+      return lower === host || lower === wildcard;
+    });
+    if (index >= 0) return [...path, 'serverNames', index];
+  }
+  return undefined;
+}
+
+function uniqueServices(document: JsonDocument, targets: readonly Placed<TargetEntry>[]): void {
+  const services = targets.flatMap(({ path, entry }) =>
+    (entry.services ?? []).map((service, index) => ({ path: [...path, 'services', index], key: service })),
+  );
+  reportRepeats(document, services, first => `this service is already claimed by ${first}`);
+}
+
 function reportRepeats(
   document: JsonDocument,
   keys: readonly { readonly path: ConfigPath; readonly key: string }[],
@@ -124,10 +183,6 @@ function checkClientCertificates(
 function checkTarget(document: JsonDocument, { path, entry }: Placed<TargetEntry>): void {
   exactlyOne(document, path, 'via', 'dial');
   exactlyOne(document, path, 'dialect', 'protocol');
-  if (entry.dialect !== undefined && entry.serverNames !== undefined)
-    document.error([...path, 'serverNames'], {
-      message: 'this build routes server names to targets with "protocol": "tcp" only',
-    });
   for (const key of ['serverName', 'ca', 'cert', 'key'] as const) {
     if (entry[key] !== undefined && entry.via !== undefined && entry.dial === undefined)
       document.keyError(path, key, {
@@ -147,9 +202,33 @@ function checkTarget(document: JsonDocument, { path, entry }: Placed<TargetEntry
     });
   if ((entry.cert === undefined) !== (entry.key === undefined))
     document.error(path, { message: '"cert" and "key" go together', expected: 'both or neither' });
-  if (entry.protocol === 'tcp' && entry.dial !== undefined && entry.serverNames === undefined)
+  checkRouting(document, path, entry);
+}
+
+/** By what the target's direct clients find it. */
+function checkRouting(document: JsonDocument, path: ConfigPath, entry: TargetEntry): void {
+  const { name, dialect, protocol, dial, serverNames, hosts, services } = entry;
+  if (protocol === 'tcp') {
+    for (const key of ['hosts', 'services', 'upstream'] as const)
+      if (entry[key] !== undefined)
+        document.keyError(path, key, {
+          message: 'belongs to a target of HTTP/2 requests, and the requests of a tcp target are not read',
+          expected: `"protocol": "grpc" or "http2"${key === 'hosts' ? ', or "serverNames"' : ''}`,
+        });
+    if (dial !== undefined && serverNames === undefined)
+      document.warn(path, {
+        message: `without "serverNames" the target "${name}" is reached through lockwire connect only`,
+      });
+    return;
+  }
+  if (serverNames !== undefined && (dialect !== undefined || protocol !== undefined))
+    document.keyError(path, 'serverNames', {
+      message: 'belongs to a target with "protocol": "tcp"; HTTP/2 requests are routed by their authority',
+      expected: '"hosts"',
+    });
+  if (protocol !== undefined && dial !== undefined && hosts === undefined && services === undefined)
     document.warn(path, {
-      message: `without "serverNames" the target "${entry.name}" is reached through lockwire connect only`,
+      message: `without "hosts" or "services" the target "${name}" is reached through lockwire connect only`,
     });
 }
 

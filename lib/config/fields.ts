@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isDnsName, parseBind, parseHostPort } from '../core/address.ts';
+import { parseAuthority } from '../core/authority.ts';
 import { durationPattern, formatDuration, parseDuration } from './duration.ts';
 
 /** The kinds of values that settings have. A message that starts with `expected ` says what would have been right. */
@@ -92,6 +93,20 @@ export function serverName(): z.ZodType<string, string> {
   return text('a DNS name such as legacy.example or *.legacy.example', value =>
     isDnsName(value.startsWith('*.') ? value.slice(2) : value),
   );
+}
+
+/** The authority of requests: a host, with a port or without. */
+export function authority(): z.ZodType<string, string> {
+  return text(
+    'HOST or HOST:PORT such as api.example or api.example:8443',
+    value => parseAuthority(value) !== undefined,
+  );
+}
+
+/** A gRPC service with its package, as it stands in a request's path. */
+export function serviceName(): z.ZodType<string, string> {
+  const pattern = /^(?=.{1,256}$)[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$/;
+  return text('the full name of a gRPC service such as agents.AgentRpc', value => pattern.test(value));
 }
 
 /** An https URL without user, password or fragment: it is written to logs. */

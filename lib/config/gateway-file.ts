@@ -63,10 +63,13 @@ export interface CertificatesEntry {
 export interface TargetEntry {
   readonly name: string;
   readonly dialect?: 'autogen-rpc' | undefined;
-  readonly protocol?: 'tcp' | undefined;
+  readonly protocol?: 'tcp' | 'grpc' | 'http2' | undefined;
   readonly via?: 'tunnel' | undefined;
   readonly dial?: string | undefined;
   readonly serverNames?: string[] | undefined;
+  readonly hosts?: string[] | undefined;
+  readonly services?: string[] | undefined;
+  readonly upstream?: 'own' | 'shared' | undefined;
   readonly serverName?: string | undefined;
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
@@ -74,7 +77,6 @@ export interface TargetEntry {
   readonly plaintext?: undefined;
   readonly exclusive?: boolean | undefined;
   readonly maxMessageBytes?: undefined;
-  readonly hosts?: undefined;
 }
 
 export interface LimitsEntry extends ConnectionLimits {

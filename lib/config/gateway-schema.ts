@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { connectionLimits } from './connection-limits.ts';
 import {
+  authority,
   bind,
   count,
   dialUrl,
@@ -14,6 +15,7 @@ import {
   oneOf,
   peerName,
   serverName,
+  serviceName,
   sourceName,
   word,
 } from './fields.ts';
@@ -88,7 +90,8 @@ const listenerSchema: z.ZodType<ListenerEntry> = matching<ListenerEntry>()(
       plaintext: later().meta({ description: 'A listener without TLS.' }),
     })
     .meta({
-      description: 'A public port. One port serves tunnels and TCP targets; ALPN and server name decide.',
+      description:
+        'A public port. One port serves tunnels, HTTP/2 requests and TCP targets; ALPN and server name decide.',
     }),
 );
 
@@ -152,10 +155,11 @@ const targetSchema: z.ZodType<TargetEntry> = matching<TargetEntry>()(
       name: name().meta({ description: 'Names the target: `lockwire connect --target NAME`; unique.' }),
       dialect: oneOf(['autogen-rpc'], ['studio', 'openai', 'mcp', 'a2a', 'ag-ui']).optional().meta({
         description:
-          'What the bytes mean. `autogen-rpc`: an AutoGen host; one active `expose`, others wait. In this build its bytes pass unread under policy `connect`.',
+          'What the bytes mean. `autogen-rpc`: an AutoGen host, which is gRPC over HTTP/2; one active `expose`, others wait.',
       }),
-      protocol: oneOf(['tcp'], ['http', 'http1', 'http2', 'h2', 'grpc', 'websocket']).optional().meta({
-        description: '`tcp`: bytes of any protocol. Exactly one of `dialect` and `protocol` is given.',
+      protocol: oneOf(['tcp', 'grpc', 'http2'], ['http', 'http1', 'websocket']).optional().meta({
+        description:
+          '`tcp`: bytes of any protocol. `http2`: a service of HTTP/2 requests. `grpc`: the same, and each request must be gRPC. Exactly one of `dialect` and `protocol` is given.',
       }),
       via: oneOf(['tunnel']).optional().meta({
         description:
@@ -166,6 +170,18 @@ const targetSchema: z.ZodType<TargetEntry> = matching<TargetEntry>()(
         .meta({ description: '`tls://HOST:PORT`: the gateway dials it, over verified TLS.' }),
       serverNames: z.array(serverName()).min(1, atLeastOne('name')).optional().meta({
         description: 'Server names (SNI) by which TLS clients reach a `tcp` target without `connect`.',
+      }),
+      hosts: z.array(authority()).min(1, atLeastOne('host')).optional().meta({
+        description:
+          'Authorities (`HOST`, which takes any port, or `HOST:PORT`) by which direct TLS clients reach an HTTP/2 target: `dialect` `autogen-rpc`, `protocol` `grpc` or `http2`. Unique across targets.',
+      }),
+      services: z.array(serviceName()).min(1, atLeastOne('service')).optional().meta({
+        description:
+          'gRPC services by which direct TLS clients reach an HTTP/2 target whose authority no `hosts` names, such as `agents.AgentRpc`. Unique across targets.',
+      }),
+      upstream: oneOf(['own', 'shared']).optional().meta({
+        description:
+          'Connections of an HTTP/2 target: `own` gives each client’s connection one of its own, `shared` lets the requests of several share one. Without it, `own` for `autogen-rpc`, whose state hangs on the connection, and `shared` for `grpc` and `http2`.',
       }),
       serverName: peerName().optional().meta({
         description: 'Name that the dialled server’s certificate must carry; without it, the host of `dial`.',
@@ -183,7 +199,6 @@ const targetSchema: z.ZodType<TargetEntry> = matching<TargetEntry>()(
           'One active `expose` at a time, others wait: for a service that keeps state. Always so for `autogen-rpc`.',
       }),
       maxMessageBytes: later().meta({ description: 'Largest message of a dialect.' }),
-      hosts: later().meta({ description: 'Authorities that CONNECT maps to the target.' }),
     })
     .meta({ description: 'Something that clients may reach.' }),
 );

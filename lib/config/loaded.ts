@@ -74,10 +74,17 @@ export interface LoadedCertificates {
 
 export interface LoadedTarget {
   readonly name: string;
-  readonly kind: 'autogen-rpc' | 'tcp';
+  /** All but `tcp` take HTTP/2 requests; those of `autogen-rpc` and `grpc` must be gRPC. */
+  readonly kind: 'autogen-rpc' | 'tcp' | 'grpc' | 'http2';
   /** One active `expose` at a time: the target's state lives in one host. */
   readonly exclusive: boolean;
   readonly upstream: { readonly kind: 'tunnel' } | LoadedDial;
+  /** Whether each client's HTTP/2 connection has one of its own upstream. Always `own` for `tcp`. */
+  readonly upstreamMode: 'own' | 'shared';
+  /** Authorities of its requests, lower case: `host` for any port, or `host:port`. Empty for `tcp`. */
+  readonly hosts: readonly string[];
+  /** gRPC services of its requests. Empty for `tcp`. */
+  readonly services: readonly string[];
   /** Lower case. */
   readonly serverNames: readonly string[];
 }

@@ -111,11 +111,15 @@ export class Material {
     const kind = entry.dialect ?? entry.protocol;
     const upstream = entry.dial === undefined ? ({ kind: 'tunnel' } as const) : await this.#dial(path, entry);
     if (kind === undefined || upstream === undefined) return undefined;
+    const own = kind === 'autogen-rpc' || kind === 'tcp';
     return {
       name: entry.name,
       kind,
       exclusive: entry.exclusive ?? kind === 'autogen-rpc',
       upstream,
+      upstreamMode: entry.upstream ?? (own ? 'own' : 'shared'),
+      hosts: (entry.hosts ?? []).map(host => host.toLowerCase()),
+      services: entry.services ?? [],
       serverNames: (entry.serverNames ?? []).map(name => name.toLowerCase()),
     };
   }

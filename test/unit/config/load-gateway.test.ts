@@ -63,7 +63,16 @@ t.test('the documented example loads: files read, defaults filled in, durations 
   );
   t.match(loaded.certificates[0]?.crl, /BEGIN X509 CRL/);
   t.strictSame(loaded.targets, [
-    { name: 'autogen', kind: 'autogen-rpc', exclusive: true, upstream: { kind: 'tunnel' }, serverNames: [] },
+    {
+      name: 'autogen',
+      kind: 'autogen-rpc',
+      exclusive: true,
+      upstream: { kind: 'tunnel' },
+      upstreamMode: 'own',
+      hosts: [],
+      services: [],
+      serverNames: [],
+    },
     {
       name: 'legacy',
       kind: 'tcp',
@@ -75,6 +84,9 @@ t.test('the documented example loads: files read, defaults filled in, durations 
         serverName: '10.0.0.5',
         ca: files.authority.certPem,
       },
+      upstreamMode: 'own',
+      hosts: [],
+      services: [],
       serverNames: ['legacy.example'],
     },
   ]);
@@ -426,7 +438,7 @@ const mistakes: readonly [string, (config: Config) => void, ...string[]][] = [
       asking(c);
       c.targets[0]!.serverNames = ['a.example'];
     },
-    'targets[0].serverNames: this build routes server names to targets with "protocol": "tcp" only',
+    'targets[0].serverNames: belongs to a target with "protocol": "tcp"; HTTP/2 requests are routed by their authority; expected "hosts"',
   ],
   [
     'server names that nobody could use',
@@ -453,6 +465,82 @@ const mistakes: readonly [string, (config: Config) => void, ...string[]][] = [
       c.targets.push({ name: 'b', protocol: 'tcp', via: 'tunnel', serverNames: ['a.*.example'] });
     },
     'targets[1].serverNames[0]: wrong value; value "a.*.example"; expected a DNS name such as legacy.example or *.legacy.example',
+  ],
+  [
+    'a host claimed by two targets, in another case',
+    c => {
+      c.targets[0]!.hosts = ['a.example:443'];
+      c.targets.push({ name: 'b', protocol: 'grpc', via: 'tunnel', hosts: ['b.example', 'A.example:443'] });
+    },
+    'targets[1].hosts[1]: this host is already claimed by targets[0].hosts[0] (line 27) (a.example:443); value "A.example:443"',
+  ],
+  [
+    'a host with a port that another target has with any',
+    c => {
+      c.targets[0]!.hosts = ['a.example', 'a.example:8443'];
+      c.targets.push({ name: 'b', protocol: 'http2', via: 'tunnel', hosts: ['a.example:443'] });
+    },
+    'targets[1].hosts[0]: this host is already claimed by targets[0].hosts[0] (line 27) (a.example); value "a.example:443"',
+  ],
+  [
+    'a host twice in one target',
+    c => {
+      c.targets[0]!.hosts = ['a.example', 'A.example'];
+    },
+    'targets[0].hosts[1]: this host is already claimed by targets[0].hosts[0] (line 27) (a.example); value "A.example"',
+  ],
+  [
+    'a host whose clients a server name takes away',
+    c => {
+      asking(c);
+      c.targets[0]!.hosts = ['a.wild.example:443', 'wild.example'];
+      c.targets.push({ name: 'b', protocol: 'tcp', via: 'tunnel', serverNames: ['*.Wild.example'] });
+    },
+    'targets[0].hosts[0]: TLS clients that ask for this host are taken to a tcp target by targets[1].serverNames[0] (line 43); value "a.wild.example:443"; expected another host, or other serverNames there',
+  ],
+  [
+    'hosts that are none',
+    c => {
+      c.targets[0]!.hosts = ['https://a.example', 'user@a.example', 'a.example:', '*.example'];
+    },
+    ...['https://a.example', 'user@a.example', 'a.example:', '*.example'].map(
+      (host, index) =>
+        `targets[0].hosts[${index}]: wrong value; value "${host}"; expected HOST or HOST:PORT such as api.example or api.example:8443`,
+    ),
+  ],
+  [
+    'a service claimed twice',
+    c => {
+      c.targets[0]!.services = ['agents.AgentRpc'];
+      c.targets.push({ name: 'b', protocol: 'grpc', via: 'tunnel', services: ['a.B', 'agents.AgentRpc'] });
+    },
+    'targets[1].services[1]: this service is already claimed by targets[0].services[0] (line 27); value "agents.AgentRpc"',
+  ],
+  [
+    'a service with its method',
+    c => {
+      c.targets[0]!.services = ['/agents.AgentRpc/OpenChannel'];
+    },
+    'targets[0].services[0]: wrong value; value "/agents.AgentRpc/OpenChannel"; expected the full name of a gRPC service such as agents.AgentRpc',
+  ],
+  [
+    'what routes requests, at a tcp target',
+    c => {
+      c.targets.push({
+        ...{ name: 'b', protocol: 'tcp', via: 'tunnel' },
+        ...{ hosts: ['a.example'], services: ['a.B'], upstream: 'shared' },
+      });
+    },
+    'targets[1].hosts: belongs to a target of HTTP/2 requests, and the requests of a tcp target are not read; expected "protocol": "grpc" or "http2", or "serverNames"',
+    'targets[1].services: belongs to a target of HTTP/2 requests, and the requests of a tcp target are not read; expected "protocol": "grpc" or "http2"',
+    'targets[1].upstream: belongs to a target of HTTP/2 requests, and the requests of a tcp target are not read; expected "protocol": "grpc" or "http2"',
+  ],
+  [
+    'another way to share',
+    c => {
+      c.targets[0]!.upstream = 'pooled';
+    },
+    'targets[0].upstream: not one of the choices; value "pooled"; expected "own" or "shared"',
   ],
   [
     'two targets with a name',
@@ -554,6 +642,65 @@ function asking(config: Config): void {
   tls(config).clientCertificates = 'optional';
   config.identity.certificates = [{ name: 'w', ca: 'ca.pem' }];
 }
+
+t.test(
+  'an HTTP/2 target has its hosts in lower case, its services, and its connections by what it is',
+  async t => {
+    const config = goodConfig();
+    config.targets = [
+      { name: 'autogen', dialect: 'autogen-rpc', via: 'tunnel', services: ['agents.AgentRpc'] },
+      { name: 'models', protocol: 'grpc', via: 'tunnel', hosts: ['Models.Example', '[2001:DB8::1]:443'] },
+      {
+        name: 'api',
+        protocol: 'http2',
+        dial: 'tls://api.internal:443',
+        upstream: 'own',
+        services: ['a.B', 'C_1'],
+      },
+      {
+        name: 'tool',
+        dialect: 'autogen-rpc',
+        via: 'tunnel',
+        upstream: 'shared',
+        hosts: ['a.example:1', 'a.example'],
+      },
+    ];
+    const { targets, warnings } = await files.load(config);
+    t.same(
+      targets.map(({ kind, exclusive, upstreamMode, hosts, services }) => ({
+        ...{ kind, exclusive, upstreamMode, hosts, services },
+      })),
+      [
+        {
+          kind: 'autogen-rpc',
+          exclusive: true,
+          upstreamMode: 'own',
+          hosts: [],
+          services: ['agents.AgentRpc'],
+        },
+        {
+          ...{ kind: 'grpc', exclusive: false, upstreamMode: 'shared', services: [] },
+          hosts: ['models.example', '[2001:db8::1]:443'],
+        },
+        { kind: 'http2', exclusive: false, upstreamMode: 'own', hosts: [], services: ['a.B', 'C_1'] },
+        {
+          ...{ kind: 'autogen-rpc', exclusive: true, upstreamMode: 'shared', services: [] },
+          hosts: ['a.example:1', 'a.example'],
+        },
+      ],
+    );
+    t.same(warnings, []);
+  },
+);
+
+t.test('a dialled HTTP/2 target without hosts and services is warned of, and loads', async t => {
+  const config = goodConfig();
+  config.targets.push({ name: 'api', protocol: 'http2', dial: 'tls://api.internal:443' });
+  const { warnings } = await files.load(config);
+  t.match(warnings, [
+    { message: 'without "hosts" or "services" the target "api" is reached through lockwire connect only' },
+  ]);
+});
 
 t.test('each mistake is said in one line with its path, its value and what was expected', async t => {
   await files.load(goodConfig());
