@@ -20,7 +20,8 @@ export function makeTarget(target: LoadedTarget, clock: Clock): Target {
       host,
       port,
       serverName,
-      alpn: [],
+      // A server that does not agree to it would take HTTP/2's preface for a broken request of another protocol.
+      ...(http2 ? { alpn: ['h2'], alpnRequired: true } : { alpn: [] }),
       ...(ca === undefined ? {} : { ca: [ca] }),
       ...(cert === undefined || key === undefined ? {} : { cert, key }),
     },
@@ -61,6 +62,7 @@ export function listenerOptions(entry: LoadedListener, config: LoadedGatewayConf
     tls: { cert, key, minVersion, clientCertificates, clientAuthorities },
     routes: {
       tunnel: true,
+      http2: config.targets.some(({ kind }) => kind !== 'tcp'),
       tcp: config.targets
         .filter(({ kind, serverNames }) => kind === 'tcp' && serverNames.length > 0)
         .map(({ name, serverNames }) => ({ target: name, serverNames, clientCertificate: true })),

@@ -4,7 +4,7 @@ import { createAuthenticator } from './access/identity/authenticator.ts';
 import { createAuthorizer } from './access/policy/authorizer.ts';
 import type { LoadedGatewayConfig } from './config/loaded.ts';
 import type { Clock } from './core/clock.ts';
-import type { Log } from './core/ports.ts';
+import type { AcceptedConnection, Log } from './core/ports.ts';
 import { adminRoutes } from './gateway-admin.ts';
 import { Admissions } from './gateway-admissions.ts';
 import { Joiner } from './gateway-joiner.ts';
@@ -120,7 +120,8 @@ export async function startGateway(
           onConnection: connection => {
             const { route } = connection;
             if (route.kind === 'tunnel') void tunnelDoor.enter(connection);
-            else void tcpDoor.enter(connection, route.target);
+            else if (route.kind === 'tcp') void tcpDoor.enter(connection, route.target);
+            else turnAway(connection, log);
           },
         }),
       }),
@@ -171,6 +172,14 @@ export async function startGateway(
     key.release();
     throw error;
   }
+}
+
+/** Nothing takes HTTP/2 requests past the tunnel yet. */
+function turnAway({ facts, carrier }: AcceptedConnection, log: Log): void {
+  const { session, listener, peerAddress } = facts;
+  log.warn({ session, listener, peer: peerAddress }, 'connection refused: HTTP/2 is served through connect');
+  carrier.start({ data() {}, end() {}, closed() {} });
+  carrier.destroy();
 }
 
 function sourceNames({ issuers, certificates }: LoadedGatewayConfig): string[] {

@@ -71,13 +71,17 @@ export interface AcceptedConnection {
   readonly certificates: readonly Uint8Array[];
   /** 32 bytes bound to this TLS connection (RFC 8446 section 7.5), label `EXPORTER-lockwire-v1`. */
   exporter(): Uint8Array;
-  /** Identity is settled: the connection no longer counts as unfinished and its deadline is lifted. */
+  /** Identity is settled: the connection no longer counts as unfinished and its deadline is lifted. Idempotent. */
   permitted(): void;
   /** A credential was refused: counts against the source address. */
   failed(): void;
 }
 
-export type Route = { readonly kind: 'tunnel' } | { readonly kind: 'tcp'; readonly target: string };
+export type Route =
+  | { readonly kind: 'tunnel' }
+  | { readonly kind: 'tcp'; readonly target: string }
+  /** HTTP/2 (ALPN `h2`): each request says where it goes, and who it is from. */
+  | { readonly kind: 'http2' };
 
 /** A connection that this process made to a TLS server, verified. */
 export interface DialledConnection {
@@ -139,6 +143,8 @@ export interface Decision {
 /** Decides by policy: deny by default, never throws. */
 export interface Authorizer {
   decide(request: AccessRequest): Decision;
+  /** Rises with each change of the policies: a verdict kept beside anything is good for the generation it was made in. */
+  readonly generation: number;
 }
 
 /** Structured log; values are escaped and length-capped by the implementation, and never hold a secret. */

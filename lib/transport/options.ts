@@ -74,7 +74,12 @@ export interface ListenerOptions {
   readonly name: string;
   readonly bind: { readonly host: string; readonly port: number };
   readonly tls: ListenerTls;
-  readonly routes: { readonly tunnel: boolean; readonly tcp: readonly TcpRoute[] };
+  readonly routes: {
+    readonly tunnel: boolean;
+    /** There are targets that take HTTP/2 requests. */
+    readonly http2: boolean;
+    readonly tcp: readonly TcpRoute[];
+  };
   readonly limits?: Partial<ListenerLimits>;
 }
 
@@ -88,6 +93,8 @@ export interface DialerOptions {
   /** PEM bundles; the system's roots where absent. */
   readonly ca?: readonly string[];
   readonly alpn: readonly string[];
+  /** Refuse a server that agrees to none of `alpn`; without it such a server is taken as it is. */
+  readonly alpnRequired?: boolean;
   readonly cert?: string;
   readonly key?: string;
   readonly minVersion?: 'TLSv1.3' | 'TLSv1.2';

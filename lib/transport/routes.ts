@@ -3,6 +3,8 @@ import type { Route } from '../core/ports.ts';
 import type { ListenerOptions, TcpRoute } from './options.ts';
 
 const tunnelProtocol = 'lockwire/1';
+/** HTTP/2 over TLS (RFC 9113 section 3.2). */
+const http2Protocol = 'h2';
 
 export type Chosen =
   | { readonly route: Route; readonly alpn: string; readonly clientCertificate: boolean }
@@ -11,12 +13,14 @@ export type Chosen =
 /** Which way a connection goes: its server name first, then what it offers by ALPN. */
 export class Routes {
   readonly #tunnel: boolean;
+  readonly #http2: boolean;
   readonly #exact = new Map<string, TcpRoute>();
   /** By what stands behind `*`, with its dot. */
   readonly #wildcards = new Map<string, TcpRoute>();
 
-  constructor(listener: string, { tunnel, tcp }: ListenerOptions['routes']) {
+  constructor(listener: string, { tunnel, http2, tcp }: ListenerOptions['routes']) {
     this.#tunnel = tunnel;
+    this.#http2 = http2;
     for (const route of tcp) for (const name of route.serverNames) this.#add(listener, name, route);
   }
 
@@ -63,6 +67,10 @@ export class Routes {
     }
     if (this.#tunnel && offered.includes(tunnelProtocol)) {
       return { route: { kind: 'tunnel' }, alpn: tunnelProtocol, clientCertificate: false };
+    }
+    // Who it is from may stand in each request, so no certificate is wanted here that the listener does not want.
+    if (this.#http2 && offered.includes(http2Protocol)) {
+      return { route: { kind: 'http2' }, alpn: http2Protocol, clientCertificate: false };
     }
     return { route: undefined, why: 'no route for its server name and ALPN protocols' };
   }

@@ -143,7 +143,7 @@ export class TlsDialer {
       const failed = (error: Error): void => {
         this.#session = undefined;
         tls.destroy();
-        reject(handshakeFailure(error, { where: this.#where, name, leaf }));
+        reject(handshakeFailure(error, { where: this.#where, name, leaf, offered: this.#options.alpn }));
       };
       const closed = (): void => failed(Object.assign(new Error('closed'), { code: 'ECONNRESET' }));
       tls.once('error', failed);
@@ -151,6 +151,7 @@ export class TlsDialer {
       tls.once('secureConnect', () => {
         const problem = this.#resumedTooLate(tls, leaf);
         if (problem) return failed(problem);
+        if (this.#options.alpnRequired && !tls.alpnProtocol) return failed(noneAgreed());
         tls.off('close', closed);
         const carrier = new SocketCarrier(tls, raw);
         tls.off('error', failed);
@@ -254,6 +255,13 @@ function unreachable(where: string, error: Error): LockwireError {
 function seen(leaf: X509Certificate): SeenCertificate {
   const names = safeText(leaf.subjectAltName ?? 'no name at all', 300);
   return { names, issuer: issuerName(leaf), ...certificateDates(leaf) };
+}
+
+/** A server without ALPN goes on without a word where others send the alert; both are told alike. */
+function noneAgreed(): Error {
+  return Object.assign(new Error('no protocol agreed'), {
+    code: 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
+  });
 }
 
 function factsOf(tls: TLSSocket, leaf: X509Certificate | undefined): TlsFacts {

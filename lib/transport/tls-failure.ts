@@ -18,7 +18,6 @@ const verdicts: Record<string, string> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'it does not speak TLS on this port',
   ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: 'it does not speak a TLS version that is allowed here',
   ERR_SSL_UNSUPPORTED_PROTOCOL: 'it does not speak a TLS version that is allowed here',
-  ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: 'it speaks none of the protocols that were offered',
 };
 
 /** The connection broke, which says nothing of trust. */
@@ -36,24 +35,29 @@ export interface Attempted {
   /** The name that the certificate was to be for. */
   readonly name: string;
   readonly leaf: X509Certificate | undefined;
+  /** Protocols, by ALPN. */
+  readonly offered?: readonly string[];
 }
 
 /** A failed handshake as an error that says what was seen and what was expected. */
-export function handshakeFailure(error: Error, { where, name, leaf }: Attempted): LockwireError {
+export function handshakeFailure(error: Error, attempted: Attempted): LockwireError {
+  const { where, leaf } = attempted;
   const code = codeOf(error);
   if (networkCodes.has(code)) {
     const text = `${where}: the connection was closed during the TLS handshake (${code})`;
     return new LockwireError('unavailable', text, { cause: error });
   }
   const issuer = leaf ? `; certificate issued by CN=${issuerName(leaf)}` : '';
-  return new LockwireError('tls', `${where}: ${reason(error, code, name, leaf)}${issuer}`, { cause: error });
+  return new LockwireError('tls', `${where}: ${reason(error, code, attempted)}${issuer}`, { cause: error });
 }
 
-function reason(error: Error, code: string, name: string, leaf: X509Certificate | undefined): string {
+function reason(error: Error, code: string, { name, leaf, offered = [] }: Attempted): string {
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
     const names = safeText(leaf?.subjectAltName ?? 'no name at all', 300);
     return `its certificate is not for ${name} but for ${names}`;
   }
+  if (code === 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL')
+    return `it does not speak ${offered.join(' or ') || 'what was asked for'}: it agreed to no such protocol (ALPN)`;
   if (code === 'CERT_HAS_EXPIRED') return outOfDate(leaf, 'has expired', 'notAfterMs');
   if (code === 'CERT_NOT_YET_VALID') return outOfDate(leaf, 'is not valid yet', 'notBeforeMs');
   return verdicts[code] ? `${verdicts[code]} (${code})` : `TLS failed: ${safeText(messageOf(error))}`;

@@ -86,6 +86,23 @@ t.test(
   },
 );
 
+t.test('an HTTP/2 client is asked for one as the listener says, and its chain comes with it', async t => {
+  const h2 = { alpn: ['h2'] };
+  for (const rule of ['required', 'optional'] as const) {
+    const harness = await listen(t, rule);
+    harness.listener.replaceRoutes({ tunnel: true, http2: true, tcp: [] });
+    const bare = exchange(harness.dialer(h2));
+    if (rule === 'required') await t.rejects(bare, 'without one, where it is required');
+    else t.equal((await bare).text, 'hello', 'without one, where it is optional');
+    t.equal((await exchange(harness.dialer({ ...h2, ...credentials(honest) }))).text, 'hello');
+    const last = harness.connections.at(-1);
+    t.same(last?.route, { kind: 'http2' });
+    t.same(Buffer.from(last?.certificates[0] ?? []).toString('hex'), honest.der.toString('hex'));
+    await t.rejects(exchange(harness.dialer({ ...h2, ...credentials(wrong['self-signed'] as Issued) })));
+    t.equal(harness.connections.at(-1), last, 'a bad one is refused before it is handed over');
+  }
+});
+
 t.test('a listener that asks for none is sent none', async t => {
   const harness = await listen(t, 'none', []);
   t.equal((await exchange(harness.dialer(credentials(wrong['self-signed'] as Issued)))).text, 'hello');

@@ -73,6 +73,38 @@ t.test(
   },
 );
 
+t.test(
+  'h2 leads to the HTTP/2 targets once there are some, and a tcp target’s server name goes first',
+  async t => {
+    const harness = await start();
+    t.teardown(() => harness.close());
+    const http2: ConnectionOptions = { servername: 'gateway.example', ALPNProtocols: ['h2', 'http/1.1'] };
+    await t.rejects(visit(harness.port, http2), { code: /NO_APPLICATION_PROTOCOL/ });
+    const tcp = [{ target: 'legacy', serverNames: ['legacy.example'], clientCertificate: false }];
+    harness.listener.replaceRoutes({ tunnel: true, http2: true, tcp });
+    for (const [options, route, alpn] of [
+      [http2, { kind: 'http2' }, 'h2'],
+      [{ ...http2, servername: 'any.thing.else' }, { kind: 'http2' }, 'h2'],
+      [{ ...http2, servername: 'legacy.example' }, { kind: 'tcp', target: 'legacy' }, 'h2'],
+      [{ ALPNProtocols: ['h2', 'lockwire/1'] }, { kind: 'tunnel' }, 'lockwire/1'],
+    ] as const) {
+      const handed = harness.next();
+      const socket = await visit(harness.port, {
+        ...options,
+        ALPNProtocols: [...(options.ALPNProtocols as string[])],
+      });
+      const connection = await handed;
+      t.same(connection.route, route, JSON.stringify(options));
+      t.equal(connection.facts.alpn, alpn);
+      t.equal(socket.alpnProtocol, alpn);
+      socket.destroy();
+    }
+    await t.rejects(visit(harness.port, { servername: 'gateway.example', ALPNProtocols: ['http/1.1'] }), {
+      code: /NO_APPLICATION_PROTOCOL/,
+    });
+  },
+);
+
 t.test('what has no route is refused, and the next client is served', async t => {
   const harness = await start();
   t.teardown(() => harness.close());

@@ -92,6 +92,36 @@ for (const [name, issued, message] of wrong) {
   });
 }
 
+t.test(
+  'a server that does not agree to the protocol that is required is refused, and the protocol is told',
+  async t => {
+    const h2 = { alpn: ['h2'], alpnRequired: true };
+    const message =
+      /does not speak h2: it agreed to no such protocol \(ALPN\); certificate issued by CN=Upstreams$/;
+    const without = await serve(t, good);
+    await t.rejects(dialer(without, h2).dial(), { code: 'tls', message }, 'a server that knows no ALPN');
+    const other = await serve(t, good, { ALPNProtocols: ['http/1.1'] });
+    await t.rejects(
+      dialer(other, h2).dial(),
+      { code: 'tls', message: /does not speak h2: it agreed to no such protocol \(ALPN\)/ },
+      'a server that sends the alert',
+    );
+    const { carrier } = await dialer(without, { alpn: ['h2'] }).dial();
+    carrier.destroy();
+    const agrees = dialer(await serve(t, good, { ALPNProtocols: ['h2'] }), h2);
+    for (const resumed of [false, true]) {
+      const dialled = await agrees.dial();
+      t.equal(dialled.facts.alpn, 'h2', resumed ? 'also on a resumed session' : 'a server that agrees');
+      t.equal(dialled.facts.resumed, resumed);
+      const probe = new CarrierProbe(dialled.carrier);
+      await probe.write('x');
+      await probe.received(1);
+      dialled.carrier.end();
+      await probe.closed;
+    }
+  },
+);
+
 t.test('NODE_TLS_REJECT_UNAUTHORIZED=0 changes nothing', async t => {
   const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
   t.teardown(() => {

@@ -66,7 +66,7 @@ export async function startListener(
       name: options.name ?? 'public',
       bind: { host: '127.0.0.1', port: 0 },
       tls,
-      routes: { tunnel: true, tcp: [], ...options.routes },
+      routes: { tunnel: true, http2: false, tcp: [], ...options.routes },
       ...(options.limits ? { limits: options.limits } : {}),
     },
     {

@@ -29,8 +29,6 @@ export interface ReplaceableAuthorizer extends Authorizer {
   decide(request: AccessRequest | PolicyRequest): Decision;
   /** Takes new policies whole or, throwing `config`, not at all; decisions are forgotten. */
   replace(policies: readonly PolicyFile[], known?: KnownNames): Promise<void>;
-  /** Rises with each `replace`: live sessions are decided anew when it does. */
-  readonly generation: number;
   /** Why a denial of the last 4,096 was one. */
   explain(id: string): Explanation | undefined;
 }

@@ -91,7 +91,7 @@ t.test('a busy port is a usage error that names it', async t => {
       name: 'second',
       bind: { host: '127.0.0.1', port: harness.port },
       tls: { cert, key, clientCertificates: 'none', clientAuthorities: [] },
-      routes: { tunnel: true, tcp: [] },
+      routes: { tunnel: true, http2: false, tcp: [] },
     },
     { clock: systemClock, log: silentLog, metrics: noMetrics, onConnection: () => undefined },
   );
