@@ -1,30 +1,46 @@
-// Makes the virtual environment with real AutoGen, once for each requirements file.
+// Makes virtual environments, once for each requirements file.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const here = dirname(fileURLToPath(import.meta.url));
-const root = dirname(dirname(here));
-const requirements = join(here, 'requirements.txt');
-const directory = join(root, '.venv', 'autogen');
-const stamp = join(directory, '.lockwire-stamp');
-
-/** grpcio 1.70.0 has wheels for these; AutoGen needs at least 3.10. */
-const minors = [10, 11, 12, 13];
-const candidates = ['python3', ...minors.toReversed().map(minor => `python3.${minor}`)];
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 const installTimeoutMs = 300_000;
 
-/** The path of the environment's python; throws with what to do where it can't be had. */
+export interface PythonEnvironment {
+  /** Its folder in `.venv/`. */
+  readonly name: string;
+  /** A pip requirements file that lists everything, pinned. */
+  readonly requirements: string;
+  /** The `x` of each Python 3.x that has wheels for all of it. */
+  readonly minors: readonly number[];
+  /** A module that must be found in it. */
+  readonly module: string;
+}
+
+/** The path of the python that runs real AutoGen. */
 export function autogenPython(): string {
+  return environmentPython({
+    name: 'autogen',
+    requirements: join(root, 'test', 'interop', 'requirements.txt'),
+    // grpcio 1.70.0 has wheels for these; AutoGen needs at least 3.10.
+    minors: [10, 11, 12, 13],
+    module: 'autogen_ext.runtimes.grpc',
+  });
+}
+
+/** The path of the environment's python; throws with what to do where it can't be had. */
+export function environmentPython({ name, requirements, minors, module }: PythonEnvironment): string {
+  const directory = join(root, '.venv', name);
+  const stamp = join(directory, '.lockwire-stamp');
   const python = join(directory, 'bin', 'python');
   const wanted = createHash('sha256').update(readFileSync(requirements)).digest('hex');
   if (existsSync(python) && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return python;
   rmSync(directory, { recursive: true, force: true });
-  process.stdout.write('interop: making .venv/autogen (once; about 30 s)\n');
-  run(findPython(), ['-m', 'venv', directory]);
+  process.stdout.write(`making .venv/${name} (once; about 30 s)\n`);
+  run(findPython(minors), ['-m', 'venv', directory]);
   run(python, [
     '-m',
     'pip',
@@ -35,12 +51,13 @@ export function autogenPython(): string {
     '-r',
     requirements,
   ]);
-  run(python, ['-c', 'import autogen_ext.runtimes.grpc']);
+  run(python, ['-c', `import ${module}`]);
   writeFileSync(stamp, wanted);
   return python;
 }
 
-function findPython(): string {
+function findPython(minors: readonly number[]): string {
+  const candidates = ['python3', ...minors.toReversed().map(minor => `python3.${minor}`)];
   for (const name of candidates) {
     const { status, stdout } = spawnSync(name, ['-c', 'import sys; print(*sys.version_info[:2])'], {
       encoding: 'utf8',
@@ -48,7 +65,9 @@ function findPython(): string {
     const [major, minor] = (stdout ?? '').trim().split(' ').map(Number);
     if (status === 0 && major === 3 && minor !== undefined && minors.includes(minor)) return name;
   }
-  throw new Error(`the interop tests need Python 3.10 to 3.13; looked for ${candidates.join(', ')} on PATH`);
+  throw new Error(
+    `this needs Python 3.${minors[0]} to 3.${minors.at(-1)}; looked for ${candidates.join(', ')} on PATH`,
+  );
 }
 
 function run(command: string, args: string[]): void {
