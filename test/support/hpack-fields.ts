@@ -25,12 +25,12 @@ export function octets(...hex: readonly string[]): Buffer {
 }
 
 /** A field by its index, 1 to 254 (RFC 7541 6.1). */
-export function indexed(index: number): Uint8Array {
+function indexed(index: number): Uint8Array {
   return index < 127 ? Uint8Array.of(0x80 | index) : Uint8Array.of(0xff, index - 127);
 }
 
 /** An integer behind a pattern (RFC 7541 5.1), written the slow way. */
-export function integer(pattern: number, prefixBits: number, value: number): Buffer {
+function integer(pattern: number, prefixBits: number, value: number): Buffer {
   const mask = 2 ** prefixBits - 1;
   if (value < mask) return Buffer.of(pattern | value);
   const bytes = [pattern | mask];
@@ -40,7 +40,7 @@ export function integer(pattern: number, prefixBits: number, value: number): Buf
 }
 
 /** A string without Huffman's code. */
-export function plain(text: string): Buffer {
+function plain(text: string): Buffer {
   return Buffer.concat([integer(0, 7, text.length), Buffer.from(text, 'latin1')]);
 }
 

@@ -1,5 +1,5 @@
 /** Hits of entries that pay for one insertion. */
-const hitsPerInsertion = 4;
+const hitsPerInsertion = 8;
 /** Fields after which one is let into the table on trial, though its name has no credit. */
 const trialEvery = 1_024;
 
