@@ -44,7 +44,7 @@ export async function startConnect(config: LoadedClientConfig, ports: SidePorts)
     ? await admittedUsers(config.allowUsers, log)
     : undefined;
   const admission = new LocalAdmission(users, ports);
-  const { client, key, firstSession, reload } = makeTunnelSide(config, ports, stream =>
+  const { client, firstSession, reload, release } = makeTunnelSide(config, ports, stream =>
     stream.reset({ code: 'denied', text: 'a connect takes no streams' }),
   );
 
@@ -106,19 +106,19 @@ export async function startConnect(config: LoadedClientConfig, ports: SidePorts)
         await close();
         client.stop(stoppingLeg, true);
         await settled(() => legs.count, config.drainTimeoutMs, ports);
-        key.release();
+        release();
       },
       stop: async () => {
         await close();
         legs.closeAll(stoppingLeg);
         client.stop(stoppingLeg, false);
-        key.release();
+        release();
       },
     };
   } catch (error) {
     await close();
     client.stop(stoppingLeg, false);
-    key.release();
+    release();
     throw error;
   }
 }

@@ -31,7 +31,7 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
     }
   }
 
-  const { client, key, firstSession, reload } = makeTunnelSide(config, ports, (stream, request) => {
+  const { client, firstSession, reload, release } = makeTunnelSide(config, ports, (stream, request) => {
     // The role binds an expose to its one target; a gateway that asks for another is confused or worse.
     if (request.target === config.target) void serve(stream);
     else stream.reset({ code: 'unknown-target', text: `this expose serves ${config.target}` });
@@ -49,19 +49,19 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
         bypass.stop();
         client.stop(stoppingLeg, true);
         await settled(() => legs.count, config.drainTimeoutMs, ports);
-        key.release();
+        release();
       },
       stop: async () => {
         bypass.stop();
         legs.closeAll(stoppingLeg);
         client.stop(stoppingLeg, false);
-        key.release();
+        release();
       },
     };
   } catch (error) {
     bypass.stop();
     client.stop(stoppingLeg, false);
-    key.release();
+    release();
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { RefusedHello } from './tunnel/handshake-accept.ts';
+import { RefusedHello } from './tunnel/refused-hello.ts';
 
 /**
  * Places for tunnel sessions, in all and by principal. A place is taken while the Hello is judged: of many that come in

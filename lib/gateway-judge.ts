@@ -9,7 +9,7 @@ import type { RelayHandle } from './relay/tcp.ts';
 import type { Binding, CodeRefusal, Enrolment } from './store/enrolments.ts';
 import type { RevocationKind } from './store/revocations.ts';
 import type { Store } from './store/store.ts';
-import { RefusedHello } from './tunnel/handshake-accept.ts';
+import { RefusedHello } from './tunnel/refused-hello.ts';
 import type { Hello } from './wire/tunnel/frames.ts';
 
 export interface JudgePorts {

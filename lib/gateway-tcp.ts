@@ -7,7 +7,7 @@ import { Expiry } from './gateway-expiry.ts';
 import type { Joiner } from './gateway-joiner.ts';
 import { fingerprintOf, type Judge } from './gateway-judge.ts';
 import type { LiveDirect, LiveSessions } from './gateway-live.ts';
-import { RefusedHello } from './tunnel/handshake-accept.ts';
+import { RefusedHello } from './tunnel/refused-hello.ts';
 
 export interface TcpDoorPorts {
   readonly clock: Clock;

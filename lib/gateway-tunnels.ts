@@ -11,21 +11,16 @@ import type {
 } from './core/ports.ts';
 import { type CloseReason, type Identified, type Identity, principalName } from './core/session.ts';
 import type { Admissions } from './gateway-admissions.ts';
-import { Expiry } from './gateway-expiry.ts';
+import { CredentialLife } from './gateway-credential-life.ts';
 import { denial, type Joiner } from './gateway-joiner.ts';
 import { fingerprintOf, type Judge, WrongCode } from './gateway-judge.ts';
 import type { LiveSessions, LiveTunnel } from './gateway-live.ts';
 import type { Resumable, ResumableTunnels } from './gateway-resume.ts';
 import type { Enrolment } from './store/enrolments.ts';
 import type { Exposers } from './tunnel/exposers.ts';
-import {
-  type Admission,
-  type Admitted,
-  acceptTunnel,
-  RefusedHello,
-  RefusedResume,
-} from './tunnel/handshake-accept.ts';
+import { type Admission, type Admitted, acceptTunnel, RefusedResume } from './tunnel/handshake-accept.ts';
 import { exposeLimits, type TunnelLimits } from './tunnel/options.ts';
+import { RefusedHello } from './tunnel/refused-hello.ts';
 import type { TunnelSession } from './tunnel/session.ts';
 import type { SessionPorts } from './tunnel/session-ports.ts';
 import type { TunnelStream } from './tunnel/stream.ts';
@@ -58,18 +53,20 @@ export class TunnelDoor {
   readonly #ports: TunnelDoorPorts;
   readonly #states = new Map<TunnelSession, TunnelState>();
   readonly #refusals: (code: string) => { add(): void };
+  readonly #lives: CredentialLife;
 
   constructor(ports: TunnelDoorPorts) {
     this.#ports = ports;
     this.#refusals = ports.metrics.counters('lockwire_tunnel_refusals_total', 'Tunnels refused, by reason.', [
       'reason',
     ]);
+    this.#lives = new CredentialLife(ports);
   }
 
   async enter(connection: AcceptedConnection): Promise<void> {
     const { clock, limits, key, instance, log } = this.#ports;
     const { facts } = connection;
-    const state: TunnelState = { connection, tunnel: undefined, expiry: undefined, leave() {}, over: false };
+    const state: TunnelState = { connection, tunnel: undefined, leave() {}, over: false };
     try {
       const admitted = await acceptTunnel(
         connection.carrier,
@@ -129,7 +126,7 @@ export class TunnelDoor {
     live.tunnels.add(tunnel);
     // One that only looks must not take a stream from one that serves.
     if (tunnel.role === 'expose' && hello.purpose === 'serve') exposers.add(tunnel.target, tunnel.session);
-    this.#watchExpiry(tunnel, state);
+    this.#lives.watch(tunnel);
     log.info(
       {
         session: tunnel.session.facts.id,
@@ -157,7 +154,7 @@ export class TunnelDoor {
     state.hello = hello;
     state.tunnel.identity = identity;
     state.tunnel.certificates = connection.certificates.map(fingerprintOf);
-    this.#watchExpiry(state.tunnel, state);
+    this.#lives.watch(state.tunnel);
     this.#ports.judge.begun(state.tunnel);
     log.info(
       {
@@ -185,7 +182,8 @@ export class TunnelDoor {
       connection.failed();
       if (!(error instanceof LockwireError)) this.#logInternal(error);
       const text = error instanceof LockwireError ? error.message : 'internal error';
-      throw new RefusedHello({ code: 'unauthenticated', text });
+      // Keys that cannot be had just now say nothing of the credential: it may be shown again soon.
+      throw new RefusedHello({ code: cannotTell(error) ? 'unavailable' : 'unauthenticated', text });
     });
     // Gone while its credential was looked at: a place that it took now would never be freed.
     if (state.over)
@@ -289,14 +287,25 @@ export class TunnelDoor {
     });
   }
 
-  /** The same issuer and subject, or the session ends. */
+  /** The same issuer and subject, or the session ends. What cannot be checked just now leaves the old one in force. */
   async #renew(
     hello: Hello,
     first: Identity,
     token: string,
     state: TunnelState,
   ): Promise<{ expiresAt: number }> {
-    const renewed = await this.#identify(state.connection, { ...hello, token });
+    let renewed: Identity;
+    try {
+      renewed = await this.#identify(state.connection, { ...hello, token });
+    } catch (error) {
+      if (!cannotTell(error)) throw error;
+      const { session, peerAddress } = state.connection.facts;
+      this.#ports.log.warn(
+        { session: state.tunnel?.session.facts.id ?? session, peer: peerAddress, detail: messageOf(error) },
+        'a renewed credential cannot be checked now; the old one stays in force',
+      );
+      return { expiresAt: (state.tunnel?.identity ?? state.renewed ?? first).credential.expiresAtMs };
+    }
     if (principalName(renewed.principal) !== principalName(first.principal)) {
       throw new LockwireError('unauthenticated', 'the new token is not of the same issuer and subject');
     }
@@ -304,17 +313,10 @@ export class TunnelDoor {
     state.hello = { ...hello, token };
     if (state.tunnel) {
       state.tunnel.identity = renewed;
-      this.#watchExpiry(state.tunnel, state);
+      this.#lives.watch(state.tunnel);
       this.#ports.judge.begun(state.tunnel);
     }
     return { expiresAt: renewed.credential.expiresAtMs };
-  }
-
-  #watchExpiry(tunnel: LiveTunnel, state: TunnelState): void {
-    state.expiry ??= new Expiry(this.#ports.clock, () =>
-      tunnel.session.close({ code: 'expired', text: 'the credential ran out and was not renewed' }),
-    );
-    state.expiry.watch(tunnel.identity.credential.expiresAtMs);
   }
 
   #detached(reason: CloseReason, state: TunnelState): void {
@@ -336,10 +338,10 @@ export class TunnelDoor {
   }
 
   #ended(hello: Hello, reason: CloseReason, state: TunnelState): void {
-    state.expiry?.cancel();
     state.leave();
     const { tunnel } = state;
     if (tunnel === undefined) return;
+    this.#lives.forget(tunnel);
     const { live, exposers, log, clock, resumable } = this.#ports;
     this.#states.delete(tunnel.session);
     if (state.resumable) resumable.remove(state.resumable);
@@ -365,12 +367,16 @@ export class TunnelDoor {
   }
 }
 
+/** It says nothing of the credential. */
+function cannotTell(error: unknown): boolean {
+  return error instanceof LockwireError && (error.code === 'unavailable' || error.code === 'limit');
+}
+
 /** What changes while a tunnel lives. */
 interface TunnelState {
   /** The one that it goes over now, or went over last. */
   connection: AcceptedConnection;
   tunnel: LiveTunnel | undefined;
-  expiry: Expiry | undefined;
   /** Frees its place among the sessions. */
   leave: () => void;
   /** The handshake came to nothing. */

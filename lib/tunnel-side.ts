@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { LoadedClientConfig } from './config/client.ts';
+import { watchFiles } from './config/watch-files.ts';
 import { version } from './core/build.ts';
 import type { Clock } from './core/clock.ts';
 import { LockwireError, messageOf } from './core/errors.ts';
@@ -31,7 +32,6 @@ export interface SidePorts {
 /** What `connect` and `expose` have in common: a key, a dialer, and a tunnel that is kept up. */
 export interface TunnelSide {
   readonly client: TunnelClient;
-  readonly key: HeldKey;
   /**
    * Dials until there is a session: a gateway that is not there yet is waited for, since machines start in any order.
    * Rejects where dialling again would not help: a refusal, a certificate that is not trusted.
@@ -39,6 +39,8 @@ export interface TunnelSide {
   firstSession(): Promise<Fresh>;
   /** Shows the token of now at once, and the certificate of now with the next connection. */
   reload(cause: string): void;
+  /** At the end: frees the key for the next instance. */
+  release(): void;
 }
 
 export function makeTunnelSide(
@@ -102,27 +104,34 @@ export function makeTunnelSide(
       },
     },
   );
+  const reload = (cause: string): void => {
+    const loaded = ports.load?.() ?? Promise.resolve(inForce);
+    loaded
+      .then(next => {
+        checkLasting(config, next);
+        const another = !isDeepStrictEqual(inForce.certificate, next.certificate);
+        dialer = makeDialer(next, clock);
+        inForce = next;
+        watch.watch(next.files);
+        void client.renewNow(another);
+        log.info({ cause }, 'token and certificates were read anew');
+      })
+      .catch((error: unknown) =>
+        log.error({ cause, detail: messageOf(error) }, 'not reloaded: the old settings stay in force'),
+      );
+  };
+  const watch = watchFiles(config.files, clock, () => reload('a file changed'));
   return {
     client,
-    key,
     firstSession: () => {
       givenUp?.addEventListener('abort', () => first.reject(new LockwireError('closed', 'told to end')));
       client.startPatiently();
       return first.promise;
     },
-    reload: cause => {
-      const loaded = ports.load?.() ?? Promise.resolve(inForce);
-      loaded
-        .then(next => {
-          checkLasting(config, next);
-          dialer = makeDialer(next, clock);
-          inForce = next;
-          client.renewNow();
-          log.info({ cause }, 'token and certificates were read anew');
-        })
-        .catch((error: unknown) =>
-          log.error({ cause, detail: messageOf(error) }, 'not reloaded: the old settings stay in force'),
-        );
+    reload,
+    release: () => {
+      watch.close();
+      key.release();
     },
   };
 }

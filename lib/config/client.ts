@@ -64,6 +64,8 @@ export interface LoadedClientConfig {
   /** PEM of both. */
   readonly certificate?: { readonly cert: string; readonly key: string };
   readonly instanceKeyFile: string;
+  /** Where token, certificate, key and authority are: when one changes, there may be another credential. */
+  readonly files: readonly string[];
   /** Numbers of the users, beside our own, who may use the TCP port. */
   readonly allowUsers: readonly number[];
   readonly requireNoBypass: boolean;
@@ -129,6 +131,7 @@ export async function loadClientConfig(
     ...(token && { token }),
     ...(certificate && { certificate }),
     instanceKeyFile: settings.instanceKeyFile ?? defaultInstanceKeyFile(options.env, role, target, local),
+    files: credentialFiles(settings),
     requireNoBypass: settings.requireNoBypass ?? false,
     allowUsers: await userNumbers(settings.allowUser ?? []),
     logLevel,
@@ -138,7 +141,11 @@ export async function loadClientConfig(
   };
 }
 
-/** ClientSettings of the config file, its paths absolute; only the defaults where there is none. */
+function credentialFiles({ tokenFile, cert, key, ca }: ClientSettings): string[] {
+  return [tokenFile, cert, key, ca].filter(path => path !== undefined);
+}
+
+/** Settings of the config file, its paths absolute; only the defaults where there is none. */
 async function readFileSettings(role: Role, path: string | undefined): Promise<ClientFile> {
   if (path === undefined) return clientSchema.parse({});
   const document = new JsonDocument(path, await readTextFile(path));

@@ -4,6 +4,7 @@ import type { DialledConnection, InstanceKey, Log } from '../core/ports.ts';
 import type { CloseReason } from '../core/session.ts';
 import { TokenBucket } from '../core/token-bucket.ts';
 import type { Role } from '../wire/tunnel/frames.ts';
+import { CredentialRenewal, tokenDigest } from './credential-renewal.ts';
 import { type DialHandshake, type Dialled, dialTunnel, type Fresh, TunnelRefused } from './handshake-dial.ts';
 import type { TunnelSession } from './session.ts';
 import type { SessionPorts } from './session-ports.ts';
@@ -29,6 +30,11 @@ export interface TunnelClientOptions {
   readonly firstResumeTimeoutMs: number;
   /** A gateway whose port refuses connections for so long is gone: a session is kept in a process. */
   readonly refusedForMs: number;
+  /**
+   * A credential that was refused is shown again after so long, unless there is another one sooner: a source may fail
+   * 20 times a minute, and its neighbours behind the same address need those too.
+   */
+  readonly refusedCredentialMs: number;
 }
 
 export const defaultRedial: Omit<TunnelClientOptions, 'role' | 'target' | 'instanceKey' | 'software'> = {
@@ -39,11 +45,8 @@ export const defaultRedial: Omit<TunnelClientOptions, 'role' | 'target' | 'insta
   promptRedialsBurst: 20,
   firstResumeTimeoutMs: 2_000,
   refusedForMs: 3_000,
+  refusedCredentialMs: 60_000,
 };
-
-/** Between two renewals while a little is left; and where the clocks differ so that nothing seems to be left. */
-const leastRenewalMs = 250;
-const overdueRenewalMs = 2_000;
 
 export interface TunnelClientPorts
   extends Omit<SessionPorts, 'onClosed' | 'onGoAway' | 'onRenew' | 'onRenewed' | 'onDetached'> {
@@ -63,6 +66,9 @@ export interface TunnelClientPorts
 /** Refusals that no other try of the same session would change. */
 const ending: ReadonlySet<string> = new Set(['denied', 'unauthenticated', 'revoked', 'expired', 'protocol']);
 
+/** Refusals of the credential itself: the same one would be refused again, and count as another failure. */
+const refusedCredential: ReadonlySet<string> = new Set(['unauthenticated', 'expired']);
+
 /** Keeps one tunnel session to a gateway: dials, and dials again when it is lost or the gateway drains. */
 export class TunnelClient {
   readonly #options: TunnelClientOptions;
@@ -76,8 +82,10 @@ export class TunnelClient {
   #refusedSinceMs: number | undefined;
   /** Sessions whose gateway drains: their streams run on. */
   readonly #draining = new Set<TunnelSession>();
-  /** Of each session, the one renewal that comes next. */
-  readonly #renewals = new Map<TunnelSession, Timer>();
+  readonly #renewal: CredentialRenewal;
+  /** Digest of the token that was shown last; and of the one that was refused. */
+  #shown = '';
+  #refused: string | undefined;
   readonly #prompt: TokenBucket;
   /** Tries to resume since the session was last attached. */
   #tries = 0;
@@ -91,6 +99,7 @@ export class TunnelClient {
     this.#options = options;
     this.#ports = ports;
     const { promptRedialsPerSecond, promptRedialsBurst } = options;
+    this.#renewal = new CredentialRenewal(ports);
     this.#prompt = new TokenBucket(promptRedialsPerSecond, promptRedialsBurst, ports.clock.monotonic());
   }
 
@@ -141,6 +150,8 @@ export class TunnelClient {
   async #dial(): Promise<void> {
     const { role, target, instanceKey, software } = this.#options;
     const token = await this.#ports.token();
+    this.#shown = tokenDigest(token);
+    if (this.#shown !== this.#refused) this.#refused = undefined;
     const startedMs = this.#ports.clock.monotonic();
     const withinMs = this.#tryTimeoutMs();
     const connection = await this.#connection(withinMs);
@@ -168,14 +179,15 @@ export class TunnelClient {
         onGoAway: reason => this.#goesAway(own, reason),
         onRenew: () => Promise.reject(new LockwireError('protocol', 'a gateway renews nothing')),
         onRenewed: expiresAt => {
-          if (own) this.#renewLater(own, expiresAt);
+          if (own) this.#renewal.renewed(own, expiresAt);
         },
         onDetached: reason => this.#detached(own, reason),
         onClosed: reason => this.#lost(own, reason),
       },
     );
     this.#refusedSinceMs = undefined;
-    if (dialled.resumed) return this.#resumed(dialled);
+    this.#refused = undefined;
+    if (dialled.resumed) return this.#resumed(dialled, token);
     own = dialled.session;
     // Before the new one counts: the gateway knows the old one no more.
     lost?.close({ code: 'session-lost', text: 'the gateway was restarted and knows the session no more' });
@@ -184,7 +196,7 @@ export class TunnelClient {
       throw new LockwireError('unavailable', 'the gateway ended the session at once');
     }
     if (this.#stopped) own.close({ code: 'shutdown', text: 'stopping' });
-    else this.#up(dialled);
+    else this.#up(dialled, token);
   }
 
   /** How long the whole try may take, from the dial on. */
@@ -220,56 +232,36 @@ export class TunnelClient {
     return session?.resumable === true && !session.attached;
   }
 
-  #resumed({ session, expiresAt }: Extract<Dialled, { resumed: true }>): void {
+  #resumed({ session, expiresAt }: Extract<Dialled, { resumed: true }>, token: string): void {
     const awayMs = this.#ports.clock.monotonic() - session.detachedAtMs;
     this.#tries = 0;
     this.#upAtMs = this.#ports.clock.monotonic();
-    this.#renewLater(session, expiresAt);
+    this.#renewal.admitted(session, token, expiresAt);
     this.#ports.onResumed(awayMs);
   }
 
-  #up(dialled: Fresh): void {
+  #up(dialled: Fresh, token: string): void {
     this.#session = dialled.session;
     this.#secret = dialled.welcome.sessionSecret;
     this.#attempt = 0;
     this.#tries = 0;
     this.#upAtMs = this.#ports.clock.monotonic();
-    this.#renewLater(dialled.session, dialled.welcome.expiresAt);
+    this.#renewal.admitted(dialled.session, token, dialled.welcome.expiresAt);
     this.#ports.onUp(dialled);
     for (const settle of [...this.#waiting]) settle(dialled.session);
   }
 
-  /** At 80 % of what is left of the credential's life, again and again while its file brings no newer one. */
-  #renewLater(session: TunnelSession, expiresAt: number): void {
-    const leftMs = expiresAt - this.#ports.clock.now();
-    const delayMs = leftMs > 0 ? Math.max(leftMs * 0.8, leastRenewalMs) : overdueRenewalMs;
-    // One at a time: the gateway refuses a second while it checks the first.
-    this.#renewals.get(session)?.cancel();
-    this.#renewals.set(
-      session,
-      this.#ports.clock.after(delayMs, () => void this.#renew(session)),
-    );
-  }
-
-  /** Shows the token of now, without waiting for the old one to run out. */
-  renewNow(): void {
-    if (this.#session) void this.#renew(this.#session);
-  }
-
-  async #renew(session: TunnelSession): Promise<void> {
-    if (session.state === 'closing' || session.state === 'closed') return;
-    // The connection that is to come shows the new one with its Hello.
-    if (!session.attached) return;
-    try {
-      const token = await this.#ports.token();
-      // A certificate cannot be renewed in band: the next connection shows the new one.
-      if (token !== '') session.renew(token);
-    } catch (error) {
-      this.#ports.log.warn(
-        { error: messageOf(error) },
-        'no new token; the session ends when the old one runs out',
-      );
-    }
+  /**
+   * There may be another token: shows it, without waiting for the old one to run out or to be tried again. `another`
+   * where the client certificate is another one.
+   */
+  async renewNow(another = false): Promise<void> {
+    for (const session of [...this.#draining, ...(this.#session ? [this.#session] : [])])
+      void this.#renewal.look(session);
+    if (this.#refused === undefined || this.#redial === undefined) return;
+    // What cannot be read says why when it is dialled with.
+    const token = await this.#ports.token().catch(() => undefined);
+    if (another || (token !== undefined && tokenDigest(token) !== this.#refused)) void this.#dialAgain();
   }
 
   #goesAway(session: TunnelSession | undefined, reason: CloseReason): void {
@@ -302,7 +294,7 @@ export class TunnelClient {
   }
 
   #lost(session: TunnelSession | undefined, reason: CloseReason): void {
-    if (session) this.#forgetRenewal(session);
+    if (session) this.#renewal.forget(session);
     if (session === undefined || this.#draining.delete(session)) return;
     if (session !== this.#session || this.#stopped) return;
     this.#session = undefined;
@@ -348,16 +340,13 @@ export class TunnelClient {
     this.#redial = undefined;
   }
 
-  #forgetRenewal(session: TunnelSession): void {
-    this.#renewals.get(session)?.cancel();
-    this.#renewals.delete(session);
-  }
-
   /** A detached session ends before its patience where it is sure that nothing will take it up. */
   #giveUpOn(failure: LockwireError): void {
     const nowMs = this.#ports.clock.monotonic();
     const refused = failure.code === 'unavailable' && codeOf(failure.cause) === 'ECONNREFUSED';
     this.#refusedSinceMs = refused ? (this.#refusedSinceMs ?? nowMs) : undefined;
+    if (failure instanceof TunnelRefused && refusedCredential.has(failure.reason.code))
+      this.#refused = this.#shown;
     const session = this.#session;
     if (session === undefined || session.attached) return;
     if (failure instanceof TunnelRefused && ending.has(failure.reason.code)) session.close(failure.reason);
@@ -371,10 +360,11 @@ export class TunnelClient {
 
   /** Doubling, with up to half of it left to chance, so that a thousand clients don't come back at once. */
   #redialLater(): void {
-    const { firstRedialMs, maxRedialMs } = this.#options;
+    const { firstRedialMs, maxRedialMs, refusedCredentialMs } = this.#options;
     // While streams wait for the verdict on a gateway that refuses, it is asked more often.
     const most = this.#refusedSinceMs === undefined || this.#session === undefined ? maxRedialMs : 1_000;
-    const delayMs = Math.min(most, firstRedialMs * 2 ** Math.min(this.#failures, 16));
+    const backOffMs = Math.min(most, firstRedialMs * 2 ** Math.min(this.#failures, 16));
+    const delayMs = this.#refused === undefined ? backOffMs : refusedCredentialMs;
     this.#failures += 1;
     this.#cancelRedial();
     this.#redial = this.#ports.clock.after(delayMs * (0.5 + Math.random() / 2), () => {

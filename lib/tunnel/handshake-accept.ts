@@ -15,6 +15,7 @@ import {
   verifyProof,
   welcomeMessage,
 } from './proof.ts';
+import { RefusedHello } from './refused-hello.ts';
 import { TunnelSession } from './session.ts';
 import type { SessionPorts } from './session-ports.ts';
 import { fitText, verdictOf } from './verdict.ts';
@@ -48,16 +49,6 @@ export interface Admission extends Identity {
 export class RefusedResume extends LockwireError {
   constructor(text: string) {
     super('denied', text);
-  }
-}
-
-/** A refusal that the peer is told. */
-export class RefusedHello extends LockwireError {
-  readonly reason: CloseReason;
-
-  constructor(reason: CloseReason) {
-    super(reason.code === 'denied' ? 'denied' : 'unauthenticated', reason.text);
-    this.reason = reason;
   }
 }
 

@@ -7,6 +7,7 @@ import { Attachment } from './attachment.ts';
 import type { Link, LinkHandler } from './link.ts';
 import { Liveness } from './liveness.ts';
 import type { TunnelLimits } from './options.ts';
+import { RefusedHello } from './refused-hello.ts';
 import { Renewals } from './renewals.ts';
 import type { SessionFacts, SessionPorts } from './session-ports.ts';
 import { type StreamFrame, type StreamHost, TunnelStream } from './stream.ts';
@@ -374,8 +375,7 @@ export class TunnelSession implements LinkHandler, StreamHost {
       const { expiresAt } = await this.#ports.onRenew(token);
       this.send(0, { type: 'renewed', expiresAt });
     } catch (error) {
-      const why = error instanceof LockwireError ? error.message : 'internal error';
-      this.close({ code: 'unauthenticated', text: `renewal refused: ${why}` });
+      this.close(renewalRefusal(error));
     } finally {
       this.#renewals.ended();
     }
@@ -425,4 +425,12 @@ export class TunnelSession implements LinkHandler, StreamHost {
     if (this.#state !== 'draining' || this.#streams.size > 0) return;
     this.close({ code: 'done', text: '' });
   }
+}
+
+/** With the code that a Hello would be refused with: a revoked credential is not just an unknown one. */
+function renewalRefusal(error: unknown): CloseReason {
+  if (error instanceof RefusedHello)
+    return { ...error.reason, text: `renewal refused: ${error.reason.text}` };
+  const why = error instanceof LockwireError ? error.message : 'internal error';
+  return { code: 'unauthenticated', text: `renewal refused: ${why}` };
 }

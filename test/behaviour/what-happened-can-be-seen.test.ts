@@ -1,7 +1,6 @@
-import { once } from 'node:events';
 import { statSync } from 'node:fs';
-import { type IncomingMessage, request } from 'node:http';
 import t from 'tap';
+import { adminAddressOf, adminGet } from '../support/e2e-admin.ts';
 import { run } from '../support/e2e-program.ts';
 import { exchange, talk } from '../support/e2e-sockets.ts';
 import { dialRaw } from '../support/e2e-tunnel.ts';
@@ -10,7 +9,7 @@ import { World } from '../support/e2e-world.ts';
 const world = await World.make(t);
 const host = await world.host();
 const gateway = await world.gateway({ admin: { bind: '127.0.0.1:0' } });
-const [, admin = ''] = await gateway.program.line(/, admin (\S+) /);
+const admin = await adminAddressOf(gateway.program);
 const tokens = {
   agent: await world.token({ groups: ['agents'] }),
   server: await world.token({ sub: 'server', groups: ['hosts'] }),
@@ -19,18 +18,8 @@ const args = ['--log-level', 'debug'];
 const expose = await world.expose(gateway, { to: host.address, token: tokens.server, args });
 const connect = await world.connect(gateway, { token: tokens.agent, args });
 
-async function get(
-  path: string,
-  headers: Record<string, string> = {},
-  method = 'GET',
-): Promise<{ status: number; body: string }> {
-  const asked = request(`http://${admin}${path}`, { headers, method });
-  asked.end();
-  const [response] = (await once(asked, 'response')) as [IncomingMessage];
-  let body = '';
-  for await (const chunk of response) body += String(chunk);
-  return { status: response.statusCode ?? 0, body };
-}
+const get = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
+  adminGet(admin, path, headers, method);
 
 t.test('each session leaves one line: who, what, how long, how much, why it ended', async t => {
   const before = gateway.program.logs.length;

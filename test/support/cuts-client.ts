@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { LockwireError } from '../../lib/core/errors.ts';
-import { type DialledConnection, silentLog } from '../../lib/core/ports.ts';
+import { type DialledConnection, type Log, silentLog } from '../../lib/core/ports.ts';
 import type { CloseReason } from '../../lib/core/session.ts';
 import { defaultRedial, TunnelClient, type TunnelClientOptions } from '../../lib/tunnel/client.ts';
 import { acceptTunnel } from '../../lib/tunnel/handshake-accept.ts';
 import { defaultTunnelLimits, type TunnelLimits } from '../../lib/tunnel/options.ts';
+import { RefusedHello } from '../../lib/tunnel/refused-hello.ts';
 import type { TunnelSession } from '../../lib/tunnel/session.ts';
 import type { SessionPorts } from '../../lib/tunnel/session-ports.ts';
 import { WindowPool } from '../../lib/tunnel/window-pool.ts';
@@ -30,6 +31,14 @@ export class ClientWorld {
   readonly closed: CloseReason[] = [];
   expiresAtMs = 1_900_000_000_000;
   token = 'a.b.c';
+  /** Reading the token's file fails with this. */
+  unreadable: LockwireError | undefined;
+  /** The gateway refuses these tokens with that reason, as a Hello or a renewal. */
+  readonly refused: Map<string, CloseReason> = new Map();
+  /** What the gateway's answer to a renewal says; `expiresAtMs` where absent. */
+  renewedUntilMs: number | undefined;
+  /** Warnings of the client's log. */
+  readonly warnings: { readonly fields: Readonly<Record<string, unknown>>; readonly message: string }[] = [];
   /** Called in the moment that the gateway resumed a session, before the client knows. */
   onAccepted: () => void = () => {};
   carriers: [PipeEnd, PipeEnd] = pipe();
@@ -50,11 +59,14 @@ export class ClientWorld {
       },
       {
         clock: this.clock,
-        log: silentLog,
+        log: this.#log(),
         limits: this.#limits,
         pool: new WindowPool(),
         dial: () => this.#dial(),
-        token: async () => this.token,
+        token: async () => {
+          if (this.unreadable) throw this.unreadable;
+          return this.token;
+        },
         onOpen: stream => stream.accept(),
         onNotice() {},
         onUp: ({ session }) => this.ups.push(session),
@@ -93,6 +105,10 @@ export class ClientWorld {
       this.clock.advance(Math.min(stepMs, left));
       await quiet(4);
     }
+  }
+
+  #log(): Log {
+    return { ...silentLog, warn: (fields, message) => this.warnings.push({ fields, message }) };
   }
 
   async #dial(): Promise<DialledConnection> {
@@ -134,7 +150,9 @@ export class ClientWorld {
       onGoAway() {},
       onRenew: async token => {
         this.renewals.push(token);
-        return { expiresAt: this.expiresAtMs };
+        const refusal = this.refused.get(token);
+        if (refusal) throw new RefusedHello(refusal);
+        return { expiresAt: this.renewedUntilMs ?? this.expiresAtMs };
       },
       onRenewed() {},
       onDetached() {},
@@ -144,7 +162,9 @@ export class ClientWorld {
       const admitted = await acceptTunnel(
         carrier,
         { session: id, gatewayKey: this.#gatewayKey, instance: 'g', instances: 1, exporter },
-        async (_hello, resume) => {
+        async (hello, resume) => {
+          const refusal = this.refused.get(hello.token);
+          if (refusal) throw new RefusedHello(refusal);
           const known = resume && this.#known.get(resume.session);
           const { credential } = identity;
           const own = { ...identity, credential: { ...credential, expiresAtMs: this.expiresAtMs } };

@@ -72,6 +72,8 @@ t.test('20 resumes leave one renewal to come, not 21: the gateway refuses two at
     await world.pass(1_000, 1_000);
   }
   t.equal(world.renewals.length, 0);
+  world.token = 'd.e.f';
+  world.renewedUntilMs = world.expiresAtMs + 10_000_000;
   for (let i = 0; i < 85; i += 1) {
     world.clock.advance(10_000);
     await quiet(6);
