@@ -40,7 +40,7 @@ export interface CarrierEvents {
 export interface ByteStream {
   /** Attaches the one reader; bytes that came earlier are delivered at once, in order. Called once. */
   start(events: StreamEvents): void;
-  /** Queues bytes; the caller keeps what is not yet `flushed` under the credit of their source. */
+  /** Queues bytes; the caller keeps what is not yet `flushed` under the credit of their source. Fewer than `copyBelowBytes` are copied before this returns. */
   write(chunk: Uint8Array): void;
   /** Half-closes after the bytes before it. Idempotent. */
   end(): void;

@@ -9,7 +9,7 @@ import { checkSetting } from './settings.ts';
  */
 export interface FrameSink {
   /** A DATA frame begins; `flowBytes` is its whole payload with padding (RFC 9113 section 6.9.1). */
-  dataBegin(streamId: number, flowBytes: number): void;
+  dataBegin(streamId: number, flowBytes: number, endStream: boolean): void;
   /** At least one byte, in order; a view of the chunk that was pushed. */
   dataBytes(streamId: number, bytes: Uint8Array): void;
   /** The frame is over, padding too. */
@@ -279,7 +279,7 @@ export class FrameDecoder {
     if (padded && length === 0) throw wrongSize(this.#type, length, 'at least 1');
     this.#left = length;
     this.#padding = 0;
-    this.#sink.dataBegin(this.#streamId, length);
+    this.#sink.dataBegin(this.#streamId, length, (this.#flags & Flag.endStream) !== 0);
     if (padded) this.#expect(1);
     else if (length > 0) this.#part = inData;
     else this.#endData();

@@ -1,0 +1,208 @@
+import type { Timer } from '../../core/clock.ts';
+import type { ByteStream, Counter } from '../../core/ports.ts';
+import type { CloseReason } from '../../core/session.ts';
+import type { HeaderBlock } from '../../wire/hpack/decoder.ts';
+import type { Field } from '../../wire/hpack/fields.ts';
+import { ErrorCode } from '../../wire/http2/frames.ts';
+import type { Bearer } from './bearer.ts';
+import { type ConnectionPorts, Http2Connection } from './connection.ts';
+import { Exchange, type ExchangeHost } from './exchange.ts';
+import { Outgoing } from './outgoing.ts';
+import { type Refusal, refusalOf, refusalWith } from './refusal.ts';
+import { type RequestHead, requestOf } from './request.ts';
+import type { Http2Stream } from './stream.ts';
+import type { Upstreams } from './upstreams.ts';
+
+/** Where a permitted request goes, and in whose name. */
+export interface Forward {
+  readonly kind: 'forward';
+  readonly upstreams: Upstreams;
+  /** `:scheme` on the upstream's connection. */
+  readonly scheme: 'http' | 'https';
+  /** `:authority` there; undefined for the client's own. */
+  readonly authority: string | undefined;
+  readonly bearer: Bearer;
+  readonly counter: Counter;
+  /** Wall time after which it must be judged anew. */
+  readonly expiresAtMs: number;
+}
+
+export type Verdict = Forward | { readonly kind: 'refuse'; readonly refusal: Refusal };
+
+export interface ClientRelayPorts extends ConnectionPorts {
+  /** Who, where, and whether: at once, or after a look at a credential. Never throws or rejects. */
+  judge(head: RequestHead): Verdict | Promise<Verdict>;
+  /** Rises whenever a verdict given before may not hold any more. */
+  generation(): number;
+  onRefused(head: RequestHead | undefined, refusal: Refusal): void;
+  /** The last call, exactly once. */
+  onClosed(ended: ClientRelayEnd): void;
+}
+
+export interface ClientRelayEnd {
+  readonly reason: CloseReason;
+  readonly requests: number;
+  /** Bytes from the client, and to it. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+/** What was worked out about a header block: good as long as its HeaderBlock is, and for a verdict while nothing changed. */
+interface RequestMemo {
+  readonly head: RequestHead | string;
+  verdict: Forward | undefined;
+  outgoing: Outgoing | undefined;
+  generation: number;
+}
+
+/**
+ * A client's HTTP/2 connection, request by request: each is judged, and then goes to an upstream or is answered here.
+ * The connection outlives what is refused.
+ */
+export class ClientRelay implements ExchangeHost {
+  readonly connection: Http2Connection;
+  readonly maxInformational: number;
+  readonly #ports: ClientRelayPorts;
+  readonly #live = new Set<Exchange>();
+  #requests = 0;
+
+  constructor(stream: ByteStream, ports: ClientRelayPorts) {
+    this.#ports = ports;
+    this.maxInformational = ports.limits.maxInformational;
+    const owner = {
+      request: (request: Http2Stream, block: HeaderBlock, endStream: boolean) =>
+        this.#request(request, block, endStream),
+      changed() {},
+      closed: (reason: CloseReason) => this.#closed(reason),
+    };
+    this.connection = new Http2Connection('server', stream, owner, ports);
+  }
+
+  get requests(): number {
+    return this.#requests;
+  }
+
+  get liveCount(): number {
+    return this.#live.size;
+  }
+
+  start(): void {
+    this.connection.start();
+  }
+
+  /** No new requests; those that live run on. */
+  drain(text: string): void {
+    this.connection.goAway(text);
+  }
+
+  /** Ends each request in its own protocol, then the connection. */
+  close(reason: CloseReason): void {
+    const refusal = refusalOf(reason);
+    for (const exchange of [...this.#live]) exchange.refuse(refusal);
+    this.connection.close(reason);
+  }
+
+  /** The rules have changed: what lives is judged by them, and ended where they forbid it. */
+  judgeAnew(): void {
+    for (const exchange of [...this.#live]) {
+      if (!exchange.begun || exchange.head === undefined) continue;
+      const verdict = this.#ports.judge(exchange.head);
+      if (verdict instanceof Promise) void verdict.then(later => endIfRefused(exchange, later));
+      else endIfRefused(exchange, verdict);
+    }
+  }
+
+  // ExchangeHost.
+
+  after(delayMs: number, callback: () => void): Timer {
+    return this.#ports.clock.after(delayMs, callback);
+  }
+
+  over(exchange: Exchange): void {
+    this.#live.delete(exchange);
+  }
+
+  refused(exchange: Exchange, refusal: Refusal): void {
+    this.#ports.onRefused(exchange.head, refusal);
+  }
+
+  // Parts.
+
+  #request(stream: Http2Stream, block: HeaderBlock, endStream: boolean): void {
+    this.#requests += 1;
+    const memo = memoOf(block);
+    const { head } = memo;
+    const exchange = new Exchange(stream, typeof head === 'string' ? undefined : head, endStream, this);
+    this.#live.add(exchange);
+    if (block.refused !== undefined)
+      return exchange.refuse(refusalWith(431, { code: 'limit', text: `the header list: ${block.refused}` }));
+    // RFC 9113 section 8.1.1: malformed, so a stream error and no answer.
+    if (typeof head === 'string') return exchange.fault(ErrorCode.protocolError, head);
+    const kept = this.#keptVerdict(memo);
+    if (kept) return this.#forward(exchange, memo, head, kept);
+    const verdict = this.#ports.judge(head);
+    if (verdict instanceof Promise) void verdict.then(later => this.#obey(exchange, memo, head, later));
+    else this.#obey(exchange, memo, head, verdict);
+  }
+
+  #keptVerdict(memo: RequestMemo): Forward | undefined {
+    const { verdict } = memo;
+    if (verdict === undefined || memo.generation !== this.#ports.generation()) return undefined;
+    return verdict.expiresAtMs > this.#ports.clock.now() ? verdict : undefined;
+  }
+
+  #obey(exchange: Exchange, memo: RequestMemo, head: RequestHead, verdict: Verdict): void {
+    if (verdict.kind === 'refuse') return exchange.refuse(verdict.refusal);
+    if (memo.verdict?.authority !== verdict.authority || memo.verdict?.scheme !== verdict.scheme)
+      memo.outgoing = undefined;
+    memo.verdict = verdict;
+    memo.generation = this.#ports.generation();
+    this.#forward(exchange, memo, head, verdict);
+  }
+
+  #forward(exchange: Exchange, memo: RequestMemo, head: RequestHead, to: Forward): void {
+    to.counter.add();
+    exchange.forward(to.upstreams, outgoingOf(memo, head, to), to.bearer);
+  }
+
+  #closed(reason: CloseReason): void {
+    const { connection } = this;
+    this.#ports.onClosed({
+      reason,
+      requests: this.#requests,
+      bytesUp: connection.bytesIn,
+      bytesDown: connection.bytesOut,
+    });
+  }
+}
+
+function memoOf(block: HeaderBlock): RequestMemo {
+  const known = block.memo as RequestMemo | undefined;
+  if (known !== undefined) return known;
+  const head = block.refused === undefined ? requestOf(block) : '';
+  const memo: RequestMemo = { head, verdict: undefined, outgoing: undefined, generation: -1 };
+  block.memo = memo;
+  return memo;
+}
+
+/** What goes upstream, with pseudo-headers first (RFC 9113 section 8.3). */
+function outgoingOf(memo: RequestMemo, head: RequestHead, { scheme, authority }: Forward): Outgoing {
+  if (memo.outgoing !== undefined) return memo.outgoing;
+  const { method, path, fields } = head;
+  memo.outgoing = new Outgoing([
+    pseudo(':method', method),
+    pseudo(':scheme', scheme),
+    pseudo(':path', path),
+    pseudo(':authority', authority ?? head.authority),
+    ...fields,
+  ]);
+  return memo.outgoing;
+}
+
+function pseudo(name: string, value: string): Field {
+  return { name, value, sensitive: false };
+}
+
+function endIfRefused(exchange: Exchange, verdict: Verdict): void {
+  if (verdict.kind === 'refuse') exchange.refuse(verdict.refusal);
+}

@@ -1,0 +1,415 @@
+import type { Timer } from '../../core/clock.ts';
+import { OutputBuffer } from '../../core/output-buffer.ts';
+import type { CloseReason } from '../../core/session.ts';
+import type { HeaderBlock } from '../../wire/hpack/decoder.ts';
+import { ErrorCode } from '../../wire/http2/frames.ts';
+import type { Bearer } from './bearer.ts';
+import type { Http2Connection } from './connection.ts';
+import { staysHere, staysUpstream } from './field-rules.ts';
+import { Outgoing } from './outgoing.ts';
+import { grpcRefusal, grpcTrailers, problem, type Refusal, refusalOf } from './refusal.ts';
+import { type RequestHead, trailersOf } from './request.ts';
+import { type ResponseHead, responseOf } from './response.ts';
+import type { Http2Stream, StreamCut, StreamHandler } from './stream.ts';
+import type { Upstreams } from './upstreams.ts';
+
+/** What an exchange needs of its relay. */
+export interface ExchangeHost {
+  /** A deadline of the client's own. */
+  after(delayMs: number, callback: () => void): Timer;
+  readonly maxInformational: number;
+  /** It is over: both streams have closed. */
+  over(exchange: Exchange): void;
+  /** Answered by us and not by the upstream. */
+  refused(exchange: Exchange, refusal: Refusal): void;
+}
+
+/**
+ * One request and its response: a client's stream joined with one of the upstream's. Bytes go straight across; what
+ * has to wait, waits in the stream that sends it, and the credit of the one that received it is given back then.
+ *
+ * ```
+ *   judging ──permit──▶ opening ──a stream──▶ moving ──both ended──▶ over
+ *      │ refused           │ none to be had      │ cut by either
+ *      ▼                   ▼                     ▼
+ *   answered (by us) ──the client has ended or is stopped──▶ over
+ * ```
+ */
+export class Exchange {
+  readonly client: Http2Stream;
+  /** Undefined where the request was malformed or too large to be looked at. */
+  readonly head: RequestHead | undefined;
+  readonly #host: ExchangeHost;
+  #state: 'judging' | 'opening' | 'moving' | 'answered' | 'over' = 'judging';
+  #upstream: Http2Stream | undefined;
+  #upstreams: Upstreams | undefined;
+  #bearer: Bearer | undefined;
+  /** The request, while there is no stream for it. */
+  #outgoing: Outgoing | undefined;
+  #early: OutputBuffer | undefined;
+  #clientEnded = false;
+  #clientTrailers: Outgoing | undefined;
+  #requestBytes = 0;
+  #response: ResponseHead | undefined;
+  #responseBytes = 0;
+  #informational = 0;
+  #deadline: Timer | undefined;
+
+  /** With `endStream` the request has no body. */
+  constructor(client: Http2Stream, head: RequestHead | undefined, endStream: boolean, host: ExchangeHost) {
+    this.client = client;
+    this.#clientEnded = endStream;
+    this.head = head;
+    this.#host = host;
+    client.handler = new ClientSide(this);
+    const timeoutMs = head?.timeoutMs;
+    if (timeoutMs !== undefined && timeoutMs < maxTimerMs)
+      this.#deadline = host.after(timeoutMs, () => this.#late(timeoutMs));
+  }
+
+  get bearer(): Bearer | undefined {
+    return this.#bearer;
+  }
+
+  get begun(): boolean {
+    return this.#state !== 'judging';
+  }
+
+  /** The policy permits it: to the first stream of `upstreams` that is free. */
+  forward(upstreams: Upstreams, outgoing: Outgoing, bearer: Bearer): void {
+    if (this.#state !== 'judging') return;
+    this.#state = 'opening';
+    this.#outgoing = outgoing;
+    this.#upstreams = upstreams;
+    this.#bearer = bearer;
+    bearer.live.add(this);
+    upstreams.acquire(this);
+  }
+
+  get principal(): string {
+    return this.#bearer?.principal ?? '';
+  }
+
+  /** A connection with room (`Upstreams`). */
+  opened(connection: Http2Connection): void {
+    const outgoing = this.#outgoing;
+    if (this.#state !== 'opening' || outgoing === undefined) return;
+    const { maxListBytes } = connection.writer;
+    if (outgoing.listBytes > maxListBytes) {
+      this.#upstreams?.release(this);
+      this.#upstreams = undefined;
+      const text = `the request’s header list is ${outgoing.listBytes} B, the upstream takes ${maxListBytes} B`;
+      return this.refuse({ ...refusalOf({ code: 'limit', text }), httpStatus: 431 });
+    }
+    this.#state = 'moving';
+    this.#outgoing = undefined;
+    const upstream = connection.open(new UpstreamSide(this), this.client.held);
+    this.#upstream = upstream;
+    const bare = this.#clientEnded && this.#early === undefined && this.#clientTrailers === undefined;
+    upstream.sendHeaders(outgoing, bare);
+    if (!bare) this.#sendEarly(upstream);
+  }
+
+  /** Answers in the client's protocol, and ends what was begun. */
+  refuse(refusal: Refusal): void {
+    if (this.#state === 'answered' || this.#state === 'over') return;
+    const begun = this.#response !== undefined;
+    this.#leaveUpstream(ErrorCode.cancel);
+    this.#state = 'answered';
+    this.#host.refused(this, refusal);
+    this.#dropEarly();
+    if (begun) this.#answerBegun(refusal);
+    else this.#answer(refusal);
+    if (!this.#clientEnded) this.client.stopPeer();
+  }
+
+  /** Ends both streams; the client reads only the code. */
+  abort(code: number): void {
+    if (this.#state === 'over') return;
+    this.#leaveUpstream(ErrorCode.cancel);
+    this.#finish();
+    this.client.reset(code);
+  }
+
+  /** The client broke a rule of HTTP/2: a stream error. */
+  fault(code: number, text: string): void {
+    this.abort(code);
+    this.client.blame(text);
+  }
+
+  // The client's stream.
+
+  clientHeaders(block: HeaderBlock, endStream: boolean): void {
+    if (this.#state === 'answered' || this.#state === 'over') return;
+    const trailers = endStream ? trailersOf(block, staysHere) : 'a second header section';
+    if (typeof trailers === 'string') return this.fault(ErrorCode.protocolError, trailers);
+    if (block.refused !== undefined) return this.fault(ErrorCode.enhanceYourCalm, block.refused);
+    const outgoing = trailers.length === 0 ? undefined : new Outgoing(trailers);
+    if (this.#upstream) this.#upstream.end(outgoing);
+    else this.#clientTrailers = outgoing;
+  }
+
+  clientData(bytes: Uint8Array, endStream: boolean): void {
+    this.#requestBytes += bytes.byteLength;
+    const declared = this.head?.contentLength ?? -1;
+    if (declared >= 0 && !fits(declared, this.#requestBytes, endStream))
+      return this.fault(ErrorCode.protocolError, 'DATA unequal to content-length');
+    if (this.#upstream) this.client.consume(this.#upstream.write(bytes, endStream));
+    else if (this.#state === 'answered' || this.#state === 'over') this.client.consume(bytes.byteLength);
+    else {
+      // Bounded by the stream's window: nothing of it is given back.
+      this.#early ??= new OutputBuffer();
+      this.#early.append(bytes);
+    }
+  }
+
+  clientEnd(): void {
+    this.#clientEnded = true;
+    const declared = this.head?.contentLength ?? -1;
+    if (declared > this.#requestBytes && this.#state !== 'answered')
+      return this.fault(ErrorCode.protocolError, 'DATA unequal to content-length');
+    this.#upstream?.end();
+  }
+
+  clientSent(bytes: number): void {
+    this.#upstream?.consume(bytes);
+  }
+
+  clientDone(): void {
+    if (this.#upstream === undefined) this.#finish();
+  }
+
+  clientCut({ code }: StreamCut): void {
+    this.#leaveUpstream(code === ErrorCode.noError ? ErrorCode.cancel : code);
+    this.#finish();
+  }
+
+  // The upstream's.
+
+  upstreamHeaders(block: HeaderBlock, endStream: boolean): void {
+    if (block.refused !== undefined) return this.#badResponse(`its header list: ${block.refused}`);
+    if (this.#response !== undefined) return this.#upstreamTrailers(block, endStream);
+    const known = block.memo as ResponseHead | Outgoing | string | undefined;
+    // The same bytes may have come as trailers.
+    const response = known === undefined || known instanceof Outgoing ? responseOf(block) : known;
+    block.memo = response;
+    if (typeof response === 'string') return this.#badResponse(response);
+    if (response.informational) return this.#inform(response, endStream);
+    this.#response = response;
+    this.#sendDown(response.outgoing, endStream);
+  }
+
+  upstreamData(bytes: Uint8Array, endStream: boolean): void {
+    if (this.#response === undefined) return this.#badResponse('data before its header section');
+    this.#responseBytes += bytes.byteLength;
+    const { contentLength } = this.#response;
+    if (
+      contentLength >= 0 &&
+      this.head?.method !== 'HEAD' &&
+      !fits(contentLength, this.#responseBytes, endStream)
+    )
+      return this.#badResponse(`over its content-length of ${contentLength} B`);
+    this.#upstream?.consume(this.client.write(bytes, endStream));
+  }
+
+  upstreamEnd(): void {
+    if (this.#response === undefined) return;
+    const { contentLength } = this.#response;
+    if (contentLength > this.#responseBytes && this.head?.method !== 'HEAD' && this.#response.status !== 304)
+      return this.#badResponse(`${this.#responseBytes} B of ${contentLength} B`);
+    this.client.end();
+  }
+
+  upstreamSent(bytes: number): void {
+    this.client.consume(bytes);
+  }
+
+  upstreamDone(): void {
+    this.#upstream = undefined;
+    this.#release();
+    if (this.client.closed) this.#finish();
+  }
+
+  upstreamCut({ code, text }: StreamCut): void {
+    this.#upstream = undefined;
+    this.#release();
+    if (text === '') return this.#passReset(code);
+    // Nothing of it was looked at: the client may try again (RFC 9113 section 8.7).
+    if (code === ErrorCode.refusedStream && this.#response === undefined) return this.abort(code);
+    this.refuse(refusalOf({ code: 'unavailable', text: `upstream: ${text}` }));
+  }
+
+  // Parts.
+
+  /** Its own RST_STREAM goes through as it is; gRPC reads its code as a status. */
+  #passReset(code: number): void {
+    if (code === ErrorCode.noError && this.client.ownEnded) this.client.stopPeer();
+    else this.abort(code);
+  }
+
+  #sendEarly(upstream: Http2Stream): void {
+    const early = this.#early;
+    this.#early = undefined;
+    const trailers = this.#clientTrailers;
+    if (early) {
+      const chunks = early.take(early.byteLength);
+      for (const [at, chunk] of chunks.entries()) {
+        const last = at === chunks.length - 1 && this.#clientEnded && trailers === undefined;
+        this.client.consume(upstream.write(chunk, last));
+      }
+    }
+    if (this.#clientEnded) upstream.end(trailers);
+  }
+
+  #dropEarly(): void {
+    const bytes = this.#early?.byteLength ?? 0;
+    this.#early = undefined;
+    this.client.consume(bytes);
+  }
+
+  #inform(response: ResponseHead, endStream: boolean): void {
+    this.#informational += 1;
+    if (endStream || this.#informational > this.#host.maxInformational)
+      return this.#badResponse(
+        `over ${this.#host.maxInformational} informational responses, or one that ends`,
+      );
+    this.#sendDown(response.outgoing, false);
+  }
+
+  #upstreamTrailers(block: HeaderBlock, endStream: boolean): void {
+    const trailers = block.memo instanceof Outgoing ? block.memo : trailersOf(block, staysUpstream);
+    if (!endStream || typeof trailers === 'string') return this.#badResponse('trailers that are none');
+    const outgoing = trailers instanceof Outgoing ? trailers : new Outgoing(trailers);
+    block.memo = outgoing;
+    this.client.end(outgoing);
+  }
+
+  #sendDown(outgoing: Outgoing, endStream: boolean): void {
+    const { maxPeerListBytes } = this.client;
+    if (outgoing.listBytes <= maxPeerListBytes) return this.client.sendHeaders(outgoing, endStream);
+    this.#response = undefined;
+    const text = `the response’s header list is ${outgoing.listBytes} B, the client takes ${maxPeerListBytes} B`;
+    this.refuse(refusalOf({ code: 'limit', text }));
+  }
+
+  #badResponse(what: string): void {
+    this.#leaveUpstream(ErrorCode.protocolError);
+    this.refuse({
+      ...refusalOf({ code: 'internal', text: `the upstream’s response is malformed: ${what}` }),
+      httpStatus: 502,
+    });
+  }
+
+  #answer(refusal: Refusal): void {
+    if (this.head?.grpc) return this.client.sendHeaders(grpcRefusal(refusal), true);
+    const { headers, body } = problem(refusal);
+    const bare = this.head?.method === 'HEAD';
+    this.client.sendHeaders(headers, bare);
+    if (!bare) this.client.write(body, true);
+  }
+
+  /** gRPC says how it ended in its trailers, whenever; HTTP can only break off. */
+  #answerBegun(refusal: Refusal): void {
+    if (this.head?.grpc) this.client.end(grpcTrailers(refusal));
+    else this.client.reset(ErrorCode.internalError, refusal.reason.text);
+  }
+
+  #late(timeoutMs: number): void {
+    const reason: CloseReason = { code: 'timeout', text: `grpc-timeout of ${timeoutMs} ms has run out` };
+    this.refuse(refusalOf(reason));
+  }
+
+  #leaveUpstream(code: number): void {
+    const upstream = this.#upstream;
+    this.#upstream = undefined;
+    upstream?.reset(code);
+    this.#release();
+  }
+
+  #release(): void {
+    const upstreams = this.#upstreams;
+    this.#upstreams = undefined;
+    upstreams?.release(this);
+  }
+
+  #finish(): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#deadline?.cancel();
+    this.#early = undefined;
+    this.#bearer?.live.delete(this);
+    this.#host.over(this);
+  }
+}
+
+/** What a timer holds: 24.8 days. A longer deadline is none. */
+const maxTimerMs = 0x7fffffff;
+
+/** Whether so many bytes may have come of what was declared (RFC 9113 section 8.1.1). */
+function fits(declared: number, bytes: number, ended: boolean): boolean {
+  return ended ? bytes === declared : bytes <= declared;
+}
+
+class ClientSide implements StreamHandler {
+  readonly #exchange: Exchange;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  headers(block: HeaderBlock, endStream: boolean): void {
+    this.#exchange.clientHeaders(block, endStream);
+  }
+
+  data(bytes: Uint8Array, endStream: boolean): void {
+    this.#exchange.clientData(bytes, endStream);
+  }
+
+  end(): void {
+    this.#exchange.clientEnd();
+  }
+
+  sent(bytes: number): void {
+    this.#exchange.clientSent(bytes);
+  }
+
+  done(): void {
+    this.#exchange.clientDone();
+  }
+
+  cut(cut: StreamCut): void {
+    this.#exchange.clientCut(cut);
+  }
+}
+
+class UpstreamSide implements StreamHandler {
+  readonly #exchange: Exchange;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  headers(block: HeaderBlock, endStream: boolean): void {
+    this.#exchange.upstreamHeaders(block, endStream);
+  }
+
+  data(bytes: Uint8Array, endStream: boolean): void {
+    this.#exchange.upstreamData(bytes, endStream);
+  }
+
+  end(): void {
+    this.#exchange.upstreamEnd();
+  }
+
+  sent(bytes: number): void {
+    this.#exchange.upstreamSent(bytes);
+  }
+
+  done(): void {
+    this.#exchange.upstreamDone();
+  }
+
+  cut(cut: StreamCut): void {
+    this.#exchange.upstreamCut(cut);
+  }
+}

@@ -1,0 +1,152 @@
+import { parseGrpcTimeout } from '../../wire/grpc/timeout.ts';
+import type { HeaderBlock } from '../../wire/hpack/decoder.ts';
+import type { Field } from '../../wire/hpack/fields.ts';
+import { contentLength, fieldFault, staysHere, valueFault } from './field-rules.ts';
+
+/** A request as the policy and the upstream see it. */
+export interface RequestHead {
+  readonly method: string;
+  readonly scheme: string;
+  /** As the client sent it. */
+  readonly authority: string;
+  /** With its query, if any. */
+  readonly path: string;
+  readonly grpc: boolean;
+  /** The token of `authorization: Bearer`; undefined without one. A secret. */
+  readonly token: string | undefined;
+  /** -1 where it is not said. */
+  readonly contentLength: number;
+  /** Of `grpc-timeout`. */
+  readonly timeoutMs: number | undefined;
+  /** Regular fields that go upstream. */
+  readonly fields: readonly Field[];
+}
+
+interface Draft {
+  method: string;
+  scheme: string;
+  authority: string | undefined;
+  path: string;
+  host: string | undefined;
+  grpc: boolean;
+  token: string | undefined;
+  contentLength: number;
+  timeoutMs: number | undefined;
+  fields: Field[];
+}
+
+/** Checks a request's header section by RFC 9113 section 8.3.1; a text where it is malformed. */
+export function requestOf(block: HeaderBlock): RequestHead | string {
+  const draft: Draft = {
+    method: '',
+    scheme: '',
+    authority: undefined,
+    path: '',
+    host: undefined,
+    grpc: false,
+    token: undefined,
+    contentLength: -1,
+    timeoutMs: undefined,
+    fields: [],
+  };
+  const seen = new Set<string>();
+  let regular = false;
+  for (const field of block.fields) {
+    if (field.name.charCodeAt(0) !== colon) {
+      regular = true;
+      const fault = takeRegular(draft, field);
+      if (fault !== undefined) return fault;
+      continue;
+    }
+    if (regular) return 'a pseudo-header behind a field';
+    if (seen.has(field.name)) return `${field.name} twice`;
+    if (field.value === '' || valueFault(field.value)) return `a value that ${field.name} may not have`;
+    if (!takePseudo(draft, field)) return 'a pseudo-header that a request does not have';
+    seen.add(field.name);
+  }
+  return finish(draft);
+}
+
+const colon = 58;
+
+function takePseudo(draft: Draft, { name, value }: Field): boolean {
+  switch (name) {
+    case ':method':
+      draft.method = value;
+      return true;
+    case ':scheme':
+      draft.scheme = value;
+      return true;
+    case ':path':
+      draft.path = value;
+      return true;
+    case ':authority':
+      draft.authority = value;
+      return true;
+    default:
+      return false;
+  }
+}
+
+function takeRegular(draft: Draft, field: Field): string | undefined {
+  const fault = fieldFault(field);
+  if (fault !== undefined) return fault;
+  const { name, value } = field;
+  switch (name) {
+    case 'host':
+      if (draft.host !== undefined) return 'host twice';
+      draft.host = value;
+      return undefined;
+    case 'authorization': {
+      if (draft.token !== undefined) return 'authorization twice';
+      draft.token = bearerOf(value);
+      return undefined;
+    }
+    case 'content-length': {
+      const length = contentLength(value);
+      if (length === undefined || draft.contentLength !== -1)
+        return 'content-length that is no single length';
+      draft.contentLength = length;
+      break;
+    }
+    case 'content-type':
+      draft.grpc = value.startsWith('application/grpc');
+      break;
+    case 'grpc-timeout':
+      draft.timeoutMs = parseGrpcTimeout(value);
+      if (draft.timeoutMs === undefined) return 'grpc-timeout that is no time';
+      break;
+  }
+  if (!staysHere(name)) draft.fields.push(field);
+  return undefined;
+}
+
+/** Another scheme of authentication is no token; the empty one is refused where a token is looked at. */
+function bearerOf(value: string): string | undefined {
+  return /^bearer +/i.test(value) ? value.replace(/^bearer +/i, '') : undefined;
+}
+
+function finish({ host, authority, ...draft }: Draft): RequestHead | string {
+  if (draft.method === '') return 'no :method';
+  if (draft.method === 'CONNECT') return 'CONNECT, which is not served here';
+  if (draft.scheme !== 'http' && draft.scheme !== 'https') return 'a :scheme other than http and https';
+  if (draft.path === '') return 'no :path';
+  // Two names for one request: what one part authorises the other would serve (RFC 9113 section 8.3.1).
+  if (host !== undefined && authority !== undefined && host.toLowerCase() !== authority.toLowerCase())
+    return ':authority and host differ';
+  const named = authority ?? host ?? '';
+  if (named.includes('@')) return ':authority with userinfo';
+  return { ...draft, authority: named };
+}
+
+/** The trailers of a request, less what stays here; a text where they are malformed (RFC 9113 section 8.1). */
+export function trailersOf(block: HeaderBlock, stays: (name: string) => boolean): readonly Field[] | string {
+  const fields: Field[] = [];
+  for (const field of block.fields) {
+    if (field.name.charCodeAt(0) === colon) return 'a pseudo-header among trailers';
+    const fault = fieldFault(field);
+    if (fault !== undefined) return fault;
+    if (!stays(field.name)) fields.push(field);
+  }
+  return fields;
+}
