@@ -1,6 +1,7 @@
 // A real client and gateway over a simulated network that breaks in every way: nothing lost, doubled, swapped or hung.
 import { type Act, play } from '../support/cuts-acts.ts';
-import { cutKinds, Simulation } from '../support/cuts-sim.ts';
+import { cutKinds } from '../support/cuts-network.ts';
+import { Simulation } from '../support/cuts-sim.ts';
 import type { FuzzTarget, Random } from '../support/fuzz.ts';
 
 export const target: FuzzTarget = {

@@ -1,4 +1,5 @@
-import type { CutKind, Simulation } from './cuts-sim.ts';
+import type { CutKind } from './cuts-network.ts';
+import type { Simulation } from './cuts-sim.ts';
 
 /** What happens in a simulation, one after the other. */
 export type Act =
@@ -12,8 +13,8 @@ export type Act =
 
 async function act(simulation: Simulation, step: Act): Promise<void> {
   if (step.do === 'open') return simulation.open();
-  if (step.do === 'cut') return simulation.cut(step.kind);
-  if (step.do === 'outage') return simulation.outage(step.ms, step.how);
+  if (step.do === 'cut') return simulation.network.cut(step.kind);
+  if (step.do === 'outage') return simulation.network.outage(step.ms, step.how);
   if (step.do === 'pass') return await simulation.pass(step.ms);
   const opened = simulation.streams[step.stream % Math.max(1, simulation.streams.length)];
   const end = step.far ? opened?.acceptor : opened?.opener;

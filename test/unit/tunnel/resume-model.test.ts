@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { Act } from '../../support/cuts-acts.ts';
 import { play } from '../../support/cuts-acts.ts';
-import { cutKinds, type Delivery, Simulation } from '../../support/cuts-sim.ts';
+import { cutKinds, type Delivery } from '../../support/cuts-network.ts';
+import { Simulation } from '../../support/cuts-sim.ts';
 import { Random } from '../../support/fuzz.ts';
 
 /**
