@@ -7,7 +7,7 @@ import { Cutter } from '../support/cuts-cutter.ts';
 import { exchange, talk } from '../support/e2e-sockets.ts';
 import { type Gateway, type GatewaySettings, World } from '../support/e2e-world.ts';
 import { Random } from '../support/fuzz.ts';
-import { readAll } from '../support/tunnel-pair.ts';
+import { Endpoint } from '../support/relay-endpoint.ts';
 
 const world = await World.make(t);
 
@@ -27,20 +27,15 @@ async function bearer(gateway: Gateway, sub: string, more: Partial<BearerOptions
 async function talking(gateway: Gateway, sub = 'alice') {
   const victim = await bearer(gateway, sub);
   await victim.enter();
-  const stream = victim.session.open('autogen', 'loopback');
-  const received = readAll(stream);
+  const end = new Endpoint(victim.session.open('autogen', 'loopback'), { keep: true });
   const says = async (text: string): Promise<string> => {
-    const before = received.bytes().byteLength;
-    stream.write(Buffer.from(text));
-    while (received.bytes().byteLength < before + text.length) {
-      const more = Promise.withResolvers<void>();
-      setTimeout(more.resolve, 5);
-      await more.promise;
-    }
-    return received.bytes().subarray(before).toString();
+    const before = end.receivedBytes;
+    end.write(Buffer.from(text));
+    await end.until(() => end.receivedBytes >= before + text.length || end.reason !== undefined);
+    return Buffer.concat(end.kept).subarray(before).toString();
   };
   await says('before');
-  return { victim, says, received };
+  return { victim, says };
 }
 
 /** What the gateway said to whom it refused. */
