@@ -1,27 +1,21 @@
 // A real AutoGen worker whose connect is killed: what it loses, and how soon the next one has its agent types.
 import { World } from '../support/e2e-world.ts';
-import { type Result, Tally } from './autogen-suite.ts';
-import { host, Undo } from './cuts.ts';
-import { PythonProgram } from './python-program.ts';
-import { autogenPython } from './venv.ts';
+import type { Result } from './autogen-suite.ts';
+import { runCase, startHost } from './case.ts';
+import { startWorker } from './steady.ts';
 
 const withinMs = 5_000;
 
-const worker = (address: string): PythonProgram =>
-  new PythonProgram(autogenPython(), 'test/interop/steady.py', ['worker', address, 'a']);
-
-export async function killConnect(name: string): Promise<Result> {
-  const tally = new Tally(name);
-  const undo = new Undo();
-  try {
-    const { program, port } = await host();
-    undo.teardown(() => program.stop());
+export function killConnect(name: string): Promise<Result> {
+  return runCase(name, async (tally, undo) => {
+    const { address } = await startHost(undo);
     const world = await World.make(undo);
     const gateway = await world.gateway();
-    await world.expose(gateway, { target: 'rpc', to: `127.0.0.1:${port}` });
+    await world.expose(gateway, { target: 'rpc', to: address });
     const args = ['--instance-key-file', `${world.directory}/worker.key`];
     const first = await world.connect(gateway, { target: 'rpc', args });
-    const before = worker(first.address);
+    const before = startWorker(first.address, 'a');
+    undo.teardown(() => before.kill());
     await before.ready;
 
     const startedMs = performance.now();
@@ -31,15 +25,11 @@ export async function killConnect(name: string): Promise<Result> {
     const connectMs = since();
     // The one that was there is no use any more: AutoGen doesn't reconnect.
     before.kill();
-    const after = worker(again.address);
+    const after = startWorker(again.address, 'a');
+    undo.teardown(() => after.kill());
     await after.ready;
     const what = `a worker registers the same agent types ${since()} ms after its connect was killed`;
     tally.add(`${what}, ${since() - connectMs} ms of them its own start`, since() < withinMs);
     await after.stop();
-  } catch (error) {
-    tally.add('runs to its end', false, error instanceof Error ? error.message : String(error));
-  } finally {
-    await undo.run();
-  }
-  return tally;
+  });
 }

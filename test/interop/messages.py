@@ -109,6 +109,6 @@ async def register_all(runtime: AgentRuntime, name: str) -> None:
     await runtime.add_subscription(TypeSubscription(f"{name}_topic", f"{name}_collector"))
 
 
-async def runner_is_done() -> None:
-    """The runner closes stdin when it is done, or dies: either way no program outlives it."""
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+async def runner_is_done() -> str:
+    """The runner closes stdin when it is done, or dies: either way no program outlives it. Gives what it said there."""
+    return await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

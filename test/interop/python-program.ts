@@ -86,9 +86,9 @@ export class PythonProgram {
     return this.#stderr.trim();
   }
 
-  /** Closes its stdin, which ends it; kills it where that does not. */
-  async stop(withinMs: number = stopTimeoutMs): Promise<void> {
-    this.#child.stdin?.end();
+  /** Closes its stdin after a last word, which ends it; kills it where that does not. */
+  async stop(withinMs: number = stopTimeoutMs, lastWord = ''): Promise<void> {
+    this.#child.stdin?.end(lastWord);
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), withinMs);
     await this.exited;
     clearTimeout(timer);
