@@ -7,8 +7,10 @@ import { silentLog } from '../../lib/core/ports.ts';
 import { startAutogenHost } from '../../lib/demo/autogen-host.ts';
 import { type Result, runAutogenSuite } from './autogen-suite.ts';
 import { cutAlone, cutThroughLockwire } from './cuts.ts';
+import { drainUnderLoad } from './drains.ts';
 import { killConnect } from './kills.ts';
 import { PythonProgram } from './python-program.ts';
+import { reloadUnderLoad } from './reloads.ts';
 import { autogenPython } from './venv.ts';
 import { startWire } from './wire.ts';
 
@@ -109,6 +111,8 @@ const cases: Readonly<Record<string, Case>> = {
     wired(name, ourHost('127.0.0.1:0'), dir, () => '127.0.0.1:0'),
   'cuts through Lockwire': name => cutThroughLockwire(name, cuts),
   'kill -9 of connect': name => killConnect(name),
+  'ten reloads': name => reloadUnderLoad(name),
+  'five drains': name => drainUnderLoad(name),
   'cuts without Lockwire': name => cutAlone(name),
 };
 
