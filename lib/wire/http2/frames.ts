@@ -9,8 +9,6 @@ export const frameHeaderBytes: 9 = 9;
 export const maxStreamId: 0x7fffffff = 0x7fffffff;
 /** Section 6.9.1: a window may never pass this. */
 export const maxWindowBytes: 0x7fffffff = 0x7fffffff;
-/** Section 6.9.2: every window before any SETTINGS or WINDOW_UPDATE. */
-export const initialWindowBytes: 65_535 = 65_535;
 /** Section 4.2: what everyone must be able to receive, and the most that anyone may announce. */
 export const minMaxFrameBytes: 16_384 = 16_384;
 export const maxMaxFrameBytes: 16_777_215 = 16_777_215;

@@ -54,6 +54,14 @@ t.test('16 CONTINUATIONs are read, and 16 again; 17 end the connection with ENHA
   }
 });
 
+t.test('the CONTINUATIONs of 40 blocks are counted block by block', async t => {
+  // One frame of each block brings all of it, so that no buffer is needed.
+  const split = Buffer.concat([rawFrame(1, 0, 1), rawFrame(9, 0x4, 1, '82')]);
+  const { events, error } = decodeFrames(Buffer.concat(Array.from({ length: 40 }, () => split)));
+  t.equal(error, '');
+  t.equal(events.length, 40);
+});
+
 t.test('without the limit a flood of 100,000 empty CONTINUATIONs goes on for ever', async t => {
   const limits = { ...frameDefaults, maxContinuations: Number.POSITIVE_INFINITY };
   const { error, events } = decodeFrames(

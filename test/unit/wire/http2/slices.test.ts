@@ -104,13 +104,14 @@ t.test('a sink that looks finds itself at the boundary where a frame has ended',
   }
   const log = new Looking();
   const decoder = new FrameDecoder(log);
-  decoder.push(
-    Buffer.concat([
-      rawFrame(0, 0x8, 1, '01 aabb 00'),
-      rawFrame(1, 0x4, 1, '82'),
-      rawFrame(6, 0, 0, '0102030405060708'),
-      rawFrame(4, 0, 0, '000300000064'),
-    ]),
-  );
-  t.same(log.seen, [true, true, true, true]);
+  const bytes = Buffer.concat([
+    rawFrame(0, 0x8, 1, '01 aabb 00'),
+    rawFrame(0, 0x1, 1),
+    rawFrame(1, 0x4, 1, '82'),
+    rawFrame(6, 0, 0, '0102030405060708'),
+    rawFrame(4, 0, 0, '000300000064'),
+  ]);
+  decoder.push(bytes);
+  for (const byte of bytes) decoder.push(Uint8Array.of(byte));
+  t.same(log.seen, Array(10).fill(true));
 });
