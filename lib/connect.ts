@@ -6,6 +6,7 @@ import { LockwireError, messageOf } from './core/errors.ts';
 import type { Carrier } from './core/ports.ts';
 import { admittedUsers, LocalAdmission } from './local-admission.ts';
 import { LocalLegs } from './local-leg.ts';
+import { type SideAdmin, startSideAdmin } from './side-admin.ts';
 import { type LocalListener, type LocalPeer, listenLocal } from './transport/local.ts';
 import { makeTunnelSide, type SidePorts, stoppingLeg } from './tunnel-side.ts';
 import type { Ingress } from './wire/tunnel/frames.ts';
@@ -19,6 +20,8 @@ export interface RunningSide {
   readonly bypass?: readonly string[];
   /** Resolves where it must not go on. */
   readonly failed?: Promise<Error>;
+  /** Where its health and metrics are. */
+  readonly admin?: string;
   /** The session with the gateway, once there is one. */
   readonly session: string;
   readonly principal: string;
@@ -44,7 +47,7 @@ export async function startConnect(config: LoadedClientConfig, ports: SidePorts)
     ? await admittedUsers(config.allowUsers, log)
     : undefined;
   const admission = new LocalAdmission(users, ports);
-  const { client, firstSession, reload, release } = makeTunnelSide(config, ports, stream =>
+  const { client, status, firstSession, reload, release } = makeTunnelSide(config, ports, stream =>
     stream.reset({ code: 'denied', text: 'a connect takes no streams' }),
   );
 
@@ -87,7 +90,9 @@ export async function startConnect(config: LoadedClientConfig, ports: SidePorts)
     listeners.push(listener);
     return formatAddress(listener.address);
   };
+  let admin: SideAdmin | undefined;
   const close = async (): Promise<void> => {
+    await admin?.close();
     for (const listener of listeners) await listener.close();
   };
   try {
@@ -95,10 +100,12 @@ export async function startConnect(config: LoadedClientConfig, ports: SidePorts)
     const asked = config.connectProxy;
     const port = asked?.alone ? undefined : await listen('port', config.local);
     const proxyAddress = asked && (await listen('proxy', asked.address));
+    admin = await startSideAdmin(config.admin, status, ports);
     const { welcome } = await firstSession();
     return {
       address: port ?? proxyAddress ?? formatAddress(config.local),
       ...(proxyAddress === undefined ? {} : { proxy: proxyAddress }),
+      ...(admin.address === undefined ? {} : { admin: admin.address }),
       session: welcome.session,
       principal: welcome.principal,
       reload,

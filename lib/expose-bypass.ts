@@ -1,7 +1,7 @@
 import { formatAddress, type LocalAddress } from './core/address.ts';
 import type { Clock, Timer } from './core/clock.ts';
 import { LockwireError, messageOf } from './core/errors.ts';
-import type { Log } from './core/ports.ts';
+import { type Log, type Metrics, noMetrics } from './core/ports.ts';
 import { type BoundAddresses, boundAddresses } from './transport/bound-addresses.ts';
 
 export interface BypassOptions {
@@ -13,6 +13,7 @@ export interface BypassOptions {
 export interface BypassPorts {
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics?: Metrics;
   readonly look?: (port: number) => Promise<BoundAddresses>;
 }
 
@@ -35,12 +36,25 @@ export class BypassWatch {
   #hostSeen = false;
   #toldUnknown = false;
   #lookedAtMs = 0;
+  /** Wall time of the last look that could be had. */
+  #toldAtMs = 0;
   #timer: Timer | undefined;
   #stopped = false;
 
   constructor(options: BypassOptions, ports: BypassPorts) {
     this.#options = options;
     this.#ports = ports;
+    const { metrics = noMetrics } = ports;
+    metrics.gauge(
+      'lockwire_expose_bypass',
+      '1 while the host can be reached past Lockwire: its port is bound beyond loopback.',
+      () => (this.#beyond.length > 0 ? 1 : 0),
+    );
+    metrics.gauge(
+      'lockwire_expose_bypass_look_timestamp_seconds',
+      'When that was last found out, in seconds since 1970; 0 where it never was.',
+      () => this.#toldAtMs / 1_000,
+    );
     this.#look = ports.look ?? (port => boundAddresses(port));
     const { promise, resolve } = Promise.withResolvers<LockwireError>();
     this.forbidden = promise;
@@ -92,6 +106,7 @@ export class BypassWatch {
     this.#lookedAtMs = this.#ports.clock.monotonic();
     try {
       const { loopback, beyond } = await this.#look(port);
+      this.#toldAtMs = this.#ports.clock.now();
       this.#hostSeen = loopback || beyond.length > 0;
       this.#tell(beyond);
       this.#beyond = beyond;

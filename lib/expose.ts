@@ -5,6 +5,7 @@ import { BufferedStream } from './core/buffered-stream.ts';
 import { messageOf } from './core/errors.ts';
 import { BypassWatch } from './expose-bypass.ts';
 import { LocalLegs } from './local-leg.ts';
+import { type SideAdmin, startSideAdmin } from './side-admin.ts';
 import { hostOutOfReach } from './stream-refusals.ts';
 import { dialLocal } from './transport/local.ts';
 import type { TunnelStream } from './tunnel/stream.ts';
@@ -15,7 +16,7 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
   const { clock, log } = ports;
   const legs = new LocalLegs(clock, log);
   const address = formatAddress(config.local);
-  const bypass = new BypassWatch({ to: config.local, required: config.requireNoBypass }, { clock, log });
+  const bypass = new BypassWatch({ to: config.local, required: config.requireNoBypass }, ports);
   // Before anything is served.
   await bypass.start();
 
@@ -31,28 +32,37 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
     }
   }
 
-  const { client, firstSession, reload, release } = makeTunnelSide(config, ports, (stream, request) => {
-    // The role binds an expose to its one target; a gateway that asks for another is confused or worse.
-    if (request.target === config.target) void serve(stream);
-    else stream.reset({ code: 'unknown-target', text: `this expose serves ${config.target}` });
-  });
+  const { client, status, firstSession, reload, release } = makeTunnelSide(
+    config,
+    ports,
+    (stream, request) => {
+      // The role binds an expose to its one target; a gateway that asks for another is confused or worse.
+      if (request.target === config.target) void serve(stream);
+      else stream.reset({ code: 'unknown-target', text: `this expose serves ${config.target}` });
+    },
+  );
+  let admin: SideAdmin | undefined;
   try {
+    admin = await startSideAdmin(config.admin, status, ports);
     const { welcome } = await firstSession();
     return {
       address,
       bypass: bypass.beyond,
       failed: bypass.forbidden,
+      ...(admin.address === undefined ? {} : { admin: admin.address }),
       session: welcome.session,
       principal: welcome.principal,
       reload,
       drain: async () => {
         bypass.stop();
+        await admin?.close();
         client.stop(stoppingLeg, true);
         await settled(() => legs.count, config.drainTimeoutMs, ports);
         release();
       },
       stop: async () => {
         bypass.stop();
+        await admin?.close();
         legs.closeAll(stoppingLeg);
         client.stop(stoppingLeg, false);
         release();
@@ -60,6 +70,7 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
     };
   } catch (error) {
     bypass.stop();
+    await admin?.close();
     client.stop(stoppingLeg, false);
     release();
     throw error;

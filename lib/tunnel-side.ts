@@ -4,8 +4,10 @@ import { watchFiles } from './config/watch-files.ts';
 import { version } from './core/build.ts';
 import type { Clock } from './core/clock.ts';
 import { LockwireError, messageOf } from './core/errors.ts';
-import type { DialledConnection, Log } from './core/ports.ts';
+import { type DialledConnection, type Log, noMetrics } from './core/ports.ts';
 import type { CloseReason } from './core/session.ts';
+import type { RenderedMetrics } from './observe/metrics.ts';
+import { SideStatus } from './side-status.ts';
 import { type Enrollment, GatewayTrust } from './side-trust.ts';
 import { type HeldKey, holdFreeInstanceKey } from './store/instance-key.ts';
 import type { DialStep } from './transport/options.ts';
@@ -25,6 +27,8 @@ export interface SidePorts {
   readonly givenUp?: AbortSignal;
   /** Reads flags, files and environment anew; without it there is no reload. */
   readonly load?: () => Promise<LoadedClientConfig>;
+  /** Absent where nobody asks for them. */
+  readonly metrics?: RenderedMetrics;
   /** At the first start. */
   readonly enrollment?: Enrollment;
 }
@@ -32,6 +36,7 @@ export interface SidePorts {
 /** What `connect` and `expose` have in common: a key, a dialer, and a tunnel that is kept up. */
 export interface TunnelSide {
   readonly client: TunnelClient;
+  readonly status: SideStatus;
   /**
    * Dials until there is a session: a gateway that is not there yet is waited for, since machines start in any order.
    * Rejects where dialling again would not help: a refusal, a certificate that is not trusted.
@@ -58,6 +63,7 @@ export function makeTunnelSide(
   }
   const key = holdFreeInstanceKey(config.instanceKeyFile);
   const trust = trustOf(key, ports);
+  const status = new SideStatus(ports.metrics ?? noMetrics);
   let lastFailure = '';
   let up = false;
   const first = Promise.withResolvers<Fresh>();
@@ -77,7 +83,10 @@ export function makeTunnelSide(
         config.limits,
       ),
       pool: new WindowPool(),
-      dial: () => dialGateway(dialer),
+      dial: () => {
+        status.dialled();
+        return dialGateway(dialer);
+      },
       token: async () => (inForce.token ? await inForce.token.read() : ''),
       trust: () => trust.forDial(),
       onOpen,
@@ -87,14 +96,17 @@ export function makeTunnelSide(
         lastFailure = '';
         up = true;
         trust.up(dialled);
+        status.began(dialled.session);
         first.resolve(dialled);
         log.info({ session: welcome.session, gateway: welcome.instance, as: welcome.principal }, 'tunnel up');
       },
       onResumed: awayMs => {
+        status.resumed();
         lastFailure = '';
         log.info({ awayMs: Math.round(awayMs) }, 'tunnel resumed');
       },
       onDown: error => {
+        status.failed(error);
         if (!up && isFinal(error)) return first.reject(error);
         // The same failure again and again is one line.
         if (error.message === lastFailure) return;
@@ -123,6 +135,7 @@ export function makeTunnelSide(
   const watch = watchFiles(config.files, clock, () => reload('a file changed'));
   return {
     client,
+    status,
     firstSession: () => {
       givenUp?.addEventListener('abort', () => first.reject(new LockwireError('closed', 'told to end')));
       client.startPatiently();
@@ -169,6 +182,7 @@ function checkLasting(former: LoadedClientConfig, next: LoadedClientConfig): voi
     'instanceKeyFile',
     'connectProxy',
     'allowUsers',
+    'admin',
     'limits',
   ] as const)
     if (!isDeepStrictEqual(former[setting], next[setting]))

@@ -3,6 +3,7 @@ import type { ClientFlags } from '../config/client-schema.ts';
 import { type RunningSide, startConnect } from '../connect.ts';
 import { systemClock } from '../core/clock.ts';
 import { startExpose } from '../expose.ts';
+import { createMetrics } from '../observe/metrics.ts';
 import type { Arguments, Command, CommandIo, Option } from './command.ts';
 import { readEnrollment } from './enroll.ts';
 import { growHeapFreely } from './heap.ts';
@@ -28,6 +29,7 @@ const common: Readonly<Record<string, Option>> = {
     value: 'CODE',
     help: 'at the first start: binds this instance to the gateway that gave the code',
   },
+  admin: { value: 'ADDR', help: 'health and metrics on 127.0.0.1:PORT or [::1]:PORT' },
   'log-level': logLevelOption,
 };
 
@@ -89,6 +91,7 @@ async function runSide(role: 'connect' | 'expose', args: Arguments, io: CommandI
         tell,
         givenUp,
         load,
+        metrics: createMetrics(),
         ...(enrollment && { enrollment }),
       }),
     ready: running => io.out(readyLine(role, config, running)),
@@ -100,10 +103,11 @@ async function runSide(role: 'connect' | 'expose', args: Arguments, io: CommandI
 
 function readyLine(role: 'connect' | 'expose', config: LoadedClientConfig, running: RunningSide): string {
   const { host, port } = config.gateway;
+  const admin = running.admin === undefined ? '' : `, admin ${running.admin}`;
   const via = `target ${config.target} through ${host}:${port} as ${running.principal}`;
   return role === 'connect'
-    ? `lockwire: connect ready on ${running.address}, ${via}${running.proxy ? `, CONNECT proxy on ${running.proxy}` : ''}`
-    : `lockwire: expose ready for ${running.address}, ${via}${wayPast(running)}`;
+    ? `lockwire: connect ready on ${running.address}, ${via}${running.proxy ? `, CONNECT proxy on ${running.proxy}` : ''}${admin}`
+    : `lockwire: expose ready for ${running.address}, ${via}${admin}${wayPast(running)}`;
 }
 
 /** In the line that people read, since the log may be nobody's. */
@@ -130,6 +134,7 @@ export function flagsOf(args: Arguments): ClientFlags {
     hosts: args.values('hosts'),
     requireNoBypass: args.has('require-no-bypass') || undefined,
     allowUser: args.values('allow-user'),
+    admin: args.value('admin'),
     logLevel: args.value('log-level'),
     // Each setting that can be a flag is read: the compiler holds them together.
   } satisfies Record<keyof ClientFlags, unknown>;

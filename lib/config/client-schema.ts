@@ -22,6 +22,7 @@ export interface ClientFile {
   readonly hosts?: readonly string[] | undefined;
   readonly limits: ConnectionLimits;
   readonly requireNoBypass?: boolean | undefined;
+  readonly admin?: string | undefined;
 }
 
 /** What stands in the file alone. */
@@ -109,6 +110,10 @@ export const clientSchema: z.ZodType<ClientFile> = matching<ClientFile>()(
       requireNoBypass: z.boolean({ error: 'expected true or false' }).optional().meta({
         description:
           '`expose`: refuses to serve a host whose port is bound beyond loopback, where it can be reached past Lockwire; without it, that is a warning.',
+      }),
+      admin: word().optional().meta({
+        description:
+          '`127.0.0.1:PORT` or `[::1]:PORT` for `/healthz`, `/readyz` (ready while a tunnel is up) and `/metrics`, in plain HTTP; none without it.',
       }),
     })
     .meta({

@@ -5,7 +5,9 @@ import {
   formatAddress,
   type HostPort,
   isDnsName,
+  isLoopback,
   type LocalAddress,
+  parseBind,
   parseHostPort,
   parseLocalAddress,
 } from '../core/address.ts';
@@ -69,6 +71,8 @@ export interface LoadedClientConfig {
   /** Numbers of the users, beside our own, who may use the TCP port. */
   readonly allowUsers: readonly number[];
   readonly requireNoBypass: boolean;
+  /** Where health and metrics are. */
+  readonly admin?: HostPort;
   readonly logLevel: LogLevel;
   readonly drainTimeoutMs: number;
   readonly limits: ConnectionLimits;
@@ -130,6 +134,7 @@ export async function loadClientConfig(
     ...(ca !== undefined && { ca }),
     ...(token && { token }),
     ...(certificate && { certificate }),
+    ...adminAddress(settings),
     instanceKeyFile: settings.instanceKeyFile ?? defaultInstanceKeyFile(options.env, role, target, local),
     files: credentialFiles(settings),
     requireNoBypass: settings.requireNoBypass ?? false,
@@ -227,6 +232,16 @@ function localAddress(role: Role, { listen, to, proxy }: ClientSettings, listeni
   if (role === 'expose' && address.kind === 'tcp' && address.port === 0)
     throw new LockwireError('usage', `--to "${value}": port 0 cannot be dialled`);
   return absolute(address);
+}
+
+function adminAddress({ admin }: ClientSettings): { admin?: HostPort } {
+  if (admin === undefined) return {};
+  const address = parseBind(admin);
+  if (address !== undefined && isLoopback(address.host)) return { admin: address };
+  throw new LockwireError(
+    'usage',
+    `--admin "${admin}": expected 127.0.0.1:PORT or [::1]:PORT; it is plaintext, for this machine only`,
+  );
 }
 
 function absolute(address: LocalAddress): LocalAddress {
