@@ -90,11 +90,13 @@ export class PrefaceGate {
       return;
     }
     const text = first.toString('latin1');
-    // A method is letters and a space follows it (RFC 9112 section 3); the rest of it may be on its way.
-    if (/^[A-Z]{3,20} /.test(text)) {
+    // A method is letters, and a space and a target follow it (RFC 9112 section 3): a path, `*`, a URL, or CONNECT's
+    // HOST:PORT. What is not a request gets no answer in a protocol that its sender does not speak.
+    if (/^(?:[A-Z]{3,20} [/*a-z]|CONNECT [^ ])/.test(text)) {
       return this.#refuse('HTTP/1 was spoken, and it takes gRPC only', 'protocol', true);
     }
-    if (/^[A-Z]{1,20}$/.test(text)) return;
+    // The rest of it may be on its way.
+    if (/^(?:[A-Z]{1,20}|[A-Z]{3,20} )$/.test(text)) return;
     const what =
       first[0] === tlsHandshake
         ? 'TLS was spoken to a port on loopback, which is plain: use an insecure channel there'
