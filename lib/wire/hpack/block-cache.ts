@@ -5,6 +5,8 @@ const sets = 128;
 export const maxCachedBlocks: number = sets * 2;
 /** What all that is kept may cost, by the caller's reckoning. */
 export const maxCacheCost = 262_144;
+/** Of a longer block a part is hashed, evenly spread. */
+const maxHashedBytes = 256;
 /** Up to this a loop is faster than a call into C++. */
 const compareByHandBelow = 64;
 
@@ -60,12 +62,16 @@ function isOf<V>(entry: Entry<V>, block: Uint8Array, hash: number): boolean {
   return true;
 }
 
-/** Four bytes a step. It need not withstand anybody: see `sets`. */
+/**
+ * Four bytes a step, and of a block of more than 256 B every so many only. It need not withstand anybody: blocks that
+ * share a hash share two places (see `sets`).
+ */
 export function hashBlock(block: Uint8Array): number {
   const { length } = block;
+  const stride = 4 * Math.ceil(length / maxHashedBytes);
   let hash = length;
   let at = 0;
-  for (; at + 4 <= length; at += 4) {
+  for (; at + 4 <= length; at += stride) {
     const word =
       (block[at] as number) |
       ((block[at + 1] as number) << 8) |

@@ -227,3 +227,18 @@ t.test('a character that is no byte is our own bug, and the encoder is done for'
   );
   t.throws(() => encoder.encode([]), /internal error: an earlier header list/);
 });
+
+t.test('long or short, a string of each octet and one with a character beyond them', async t => {
+  for (const length of [1, 23, 24, 25, 1_000]) {
+    const decoder = new HpackDecoder();
+    const encoder = new HpackEncoder();
+    for (let octet = 0; octet < 256; octet += 1) {
+      const list = [field('x-bin', `${'e'.repeat(length - 1)}${String.fromCharCode(octet)}`)];
+      if (lines(decoder.decode(encoder.encode(list)).fields).join() !== lines(list).join()) {
+        t.fail(`octet ${octet} in ${length} B`);
+      }
+    }
+    const beyond = field('x-bin', `${'e'.repeat(length - 1)}\u0141`);
+    t.throws(() => encoder.encode([beyond]), /internal error: a header field with a character/);
+  }
+});
