@@ -68,7 +68,7 @@ async function gateway(
 ): Promise<{ program: Program; port: number }> {
   const policy = material.file(
     `${name}.cedar`,
-    '@id("bench") permit (principal is Lockwire::Workload, action in [Lockwire::Action::"connect", Lockwire::Action::"expose"], resource);\n',
+    '@id("bench") permit (principal is Lockwire::Workload, action in [Lockwire::Action::"connect", Lockwire::Action::"call", Lockwire::Action::"expose"], resource);\n',
   );
   const store = join(material.folder, `${name}-data`);
   mkdirSync(store, { recursive: true, mode: 0o700 });
