@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
+import { serveHttp2 } from './backend-http2.ts';
 import type { BackendPorts } from './messages.ts';
 
 const chunk = Buffer.alloc(64 * 1024, 0x5a);
@@ -75,9 +76,15 @@ const [ca = '', cert = '', key = ''] = process.argv.slice(2).map(path => readFil
 const options = { allowHalfOpen: true, noDelay: true };
 const tls = createTlsServer({ ...options, ca, cert, key, minVersion: 'TLSv1.3' }, serve);
 tls.on('tlsClientError', (_error, socket) => socket.destroy());
+const http2 = createTlsServer(
+  { noDelay: true, ca, cert, key, minVersion: 'TLSv1.3', ALPNProtocols: ['h2'] },
+  serveHttp2,
+);
+http2.on('tlsClientError', (_error, socket) => socket.destroy());
 const ports: BackendPorts = {
   plain: await listen(createServer(options, serve)),
   tls: await listen(tls),
+  http2: await listen(http2),
 };
 process.send?.(ports);
 process.on('disconnect', () => process.exit(0));

@@ -46,11 +46,30 @@ export class Backend {
   }
 }
 
-export class Load {
-  readonly #child: ChildProcess = start('load.ts');
+/** Sends a load through a system. `look` is called when it is warm, when it holds what it opened, and when it is done. */
+export interface LoadDriver {
+  run(order: LoadOrder, look: (state: 'warm' | 'held' | 'done') => void): Promise<LoadResult>;
+}
 
-  /** `look` is called when the load is warm, when it holds what it opened, and when it is done. */
+export class Load implements LoadDriver {
+  #child: ChildProcess = start('load.ts');
+
   async run(order: LoadOrder, look: (state: 'warm' | 'held' | 'done') => void): Promise<LoadResult> {
+    try {
+      return await this.#run(order, look);
+    } catch (error) {
+      // What it was at is not over: the next order goes to one that is at nothing.
+      this.stop();
+      this.#child = start('load.ts');
+      throw error;
+    }
+  }
+
+  stop(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  async #run(order: LoadOrder, look: (state: 'warm' | 'held' | 'done') => void): Promise<LoadResult> {
     let message: LoadOrder | 'go' = order;
     for (;;) {
       const answer = reply<LoadReply>(this.#child, 'load.ts');
@@ -61,9 +80,5 @@ export class Load {
       if (state.state === 'done') return state.result;
       message = 'go';
     }
-  }
-
-  stop(): void {
-    this.#child.kill('SIGKILL');
   }
 }

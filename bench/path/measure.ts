@@ -1,24 +1,37 @@
-// Runs a scenario's rows: the systems side by side, in alternating order, round after round.
+// Runs a row: the systems side by side, in alternating order, round after round.
+import { runH2load } from './h2load.ts';
 import type { Load } from './helper.ts';
 import type { Material } from './material.ts';
 import { serverName } from './material.ts';
-import type { LoadOrder } from './messages.ts';
-import type { Row, Scenario } from './rows.ts';
+import type { LoadOrder, LoadResult } from './messages.ts';
+import { spent } from './program.ts';
+import { mebibyte, type Row, type RowLoad, type Scenario } from './rows.ts';
 import { median, noise } from './statistics.ts';
-import type { System } from './systems.ts';
+import type { System, SystemName } from './systems/system.ts';
 
 export type Form = 'full' | 'short';
 
-/** One system's medians in one row. */
+/** One system in one row. */
 export interface Measured {
-  readonly name: string;
-  /** In the row's unit. */
-  readonly cost: number;
-  readonly costs: readonly number[];
+  readonly name: SystemName;
+  /** The median of its rounds, in the row's unit. */
+  readonly price: number;
+  readonly prices: readonly number[];
   readonly p50Ms?: number;
   readonly p99Ms?: number;
   /** The most that all its processes held together. */
-  readonly residentBytes: number;
+  readonly memoryBytes: number;
+}
+
+/** Lockwire against one peer. */
+export interface Comparison {
+  readonly peer: SystemName;
+  /** Of the medians. */
+  readonly ratio: number;
+  /** Round by round: two measurements of one round stand next to each other in time. */
+  readonly ratios: readonly number[];
+  /** How far apart the middle half of those lies, as a share of their median. */
+  readonly noise: number;
 }
 
 export interface RowResult {
@@ -26,12 +39,8 @@ export interface RowResult {
   readonly name: string;
   readonly title: string;
   readonly unit: string;
-  readonly lockwire: Measured;
-  readonly peer: Measured;
-  /** Median of the rounds' ratios; a round's two measurements stand next to each other in time. */
-  readonly ratio: number;
-  readonly ratios: readonly number[];
-  readonly noise: number;
+  readonly systems: readonly Measured[];
+  readonly comparisons: readonly Comparison[];
 }
 
 export interface Run {
@@ -39,95 +48,138 @@ export interface Run {
   readonly material: Material;
   readonly form: Form;
   readonly rounds: number;
+  /** By `performance.now()`: from then on a row has one round. */
+  readonly hurryAtMs: number;
+  /** Of the rows' amounts: less than 1 for a quick look. */
+  readonly share: number;
 }
 
+export type Systems = ReadonlyMap<SystemName, System>;
+
 /** The full form runs on a quiet machine, where no sample takes so long; the short one must end on any. */
-const limitMs: Readonly<Record<Form, number>> = { full: 60_000, short: 3_000 };
+const limitMs: Readonly<Record<Form, number>> = { full: 60_000, short: 1_500 };
 
 interface Sample {
-  readonly cost: number;
+  readonly price: number;
   readonly p50Ms?: number;
   readonly p99Ms?: number;
-  readonly residentBytes: number;
+  readonly memoryBytes: number;
+}
+
+/** A system's accounts at one moment. */
+interface Look {
+  readonly accounts: ReadonlyMap<string, number>;
+  readonly memoryBytes: number;
 }
 
 /** `systemsOf` gives the systems of a round: the same ones, or fresh ones. */
 export async function measureRow(
   scenario: Scenario,
   row: Row,
-  systemsOf: () => Promise<readonly [System, System]>,
+  systemsOf: () => Promise<Systems>,
   run: Run,
 ): Promise<RowResult> {
-  const samples: [Sample[], Sample[]] = [[], []];
-  let names = ['', ''];
+  const samples = new Map<SystemName, Sample[]>();
   for (let round = 0; round < run.rounds; round += 1) {
-    const order = round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const);
-    const systems = await systemsOf();
-    names = systems.map(({ name }) => name);
-    for (const index of order) samples[index].push(await sample(scenario, row, systems[index], run));
+    if (round > 0 && performance.now() > run.hurryAtMs) break;
+    const systems = [...(await systemsOf())];
+    for (const [name, system] of round % 2 === 0 ? systems : systems.reverse()) {
+      const taken = await sample(scenario, row, system, run).catch((error: Error) => {
+        throw new Error(`${name}, round ${round + 1}: ${error.message}`);
+      });
+      samples.set(name, [...(samples.get(name) ?? []), taken]);
+    }
   }
-  const [own, others] = samples;
-  const ratios = own.map(({ cost }, round) => cost / (others[round]?.cost ?? Number.NaN));
   const { name, title, unit } = row;
   return {
     scenario: scenario.name,
     name,
     title,
     unit,
-    lockwire: summary(names[0] ?? '', own),
-    peer: summary(names[1] ?? '', others),
-    ratio: median(ratios),
-    ratios,
-    noise: noise(ratios),
+    systems: [...samples].map(([system, taken]) => summary(system, taken)),
+    comparisons: comparisons(samples),
   };
 }
 
+function comparisons(samples: ReadonlyMap<SystemName, readonly Sample[]>): Comparison[] {
+  const own = samples.get('lockwire')?.map(({ price }) => price);
+  if (own === undefined) return [];
+  return [...samples].flatMap(([peer, taken]) => {
+    if (peer === 'lockwire') return [];
+    const prices = taken.map(({ price }) => price);
+    const ratios = own.map((price, round) => price / (prices[round] ?? Number.NaN));
+    return { peer, ratio: median(own) / median(prices), ratios, noise: noise(ratios) };
+  });
+}
+
 async function sample(scenario: Scenario, row: Row, system: System, run: Run): Promise<Sample> {
-  const { ca, cert, key } = run.material.pem;
-  const order: LoadOrder = {
-    kind: row.kind,
-    port: system.port,
-    amount: row.amount[run.form],
-    limitMs: limitMs[run.form],
-    warmUp: row.warmUp,
-    ...(scenario.tls ? { tls: { ca, cert, key, serverName } } : {}),
-    ...(row.concurrency === undefined ? {} : { concurrency: row.concurrency }),
-  };
-  const cpu: Record<string, number> = {};
-  const resident: Record<string, number> = {};
-  const result = await run.load.run(order, state => {
+  const looks = new Map<string, Look>();
+  const look = (state: 'warm' | 'held' | 'done'): void => {
     for (const program of system.programs) {
       if (!program.alive) throw new Error(`${program.name} ended:\n${program.output}`);
     }
-    cpu[state] = sum(system, program => program.cpuSeconds());
-    resident[state] = sum(system, program => program.residentBytes());
-  });
-  const spent =
-    row.kind === 'idle'
-      ? (resident.held ?? Number.NaN) - (resident.warm ?? Number.NaN)
-      : (cpu.done ?? Number.NaN) - (cpu.warm ?? Number.NaN);
+    looks.set(state, {
+      accounts: new Map(system.programs.flatMap(program => [...program.accounts()])),
+      memoryBytes: system.programs.reduce((total, program) => total + program.memoryBytes(), 0),
+    });
+  };
+  const result = await send(scenario, row.load, system, run, look);
+  const [warm, held, done] = [looks.get('warm'), looks.get('held'), looks.get('done')];
+  if (warm === undefined || done === undefined) throw new Error('the load did not say when it counts');
+  const price =
+    row.price === 'memory'
+      ? (held?.memoryBytes ?? Number.NaN) - warm.memoryBytes
+      : spent(warm.accounts, done.accounts);
   const { p50Ms, p99Ms } = result;
   return {
-    cost: (spent / result.amount) * row.scale,
-    residentBytes: Math.max(...Object.values(resident)),
+    price: (price / result.amount) * row.scale,
+    memoryBytes: Math.max(...[...looks.values()].map(({ memoryBytes }) => memoryBytes)),
     ...(p50Ms === undefined ? {} : { p50Ms }),
     ...(p99Ms === undefined ? {} : { p99Ms }),
   };
 }
 
-function sum(system: System, of: (program: System['programs'][number]) => number): number {
-  return system.programs.reduce((total, program) => total + of(program), 0);
+/** Whoever makes the load: another kind of it is another case here. */
+function send(
+  { entry }: Scenario,
+  load: RowLoad,
+  { port }: System,
+  { load: own, material, form, share }: Run,
+  look: (state: 'warm' | 'held' | 'done') => void,
+): Promise<LoadResult> {
+  if (load.by === 'h2load') return runH2load(load, port, material, look);
+  const { by: _, amount, warmUp, tokens, ...shape } = load;
+  const whole = form === 'short' ? (amount.short ?? amount.full) : amount.full;
+  const wanted = portion(whole, share);
+  const { ca, cert, key } = material.pem;
+  const order: LoadOrder = {
+    ...shape,
+    port,
+    amount: wanted,
+    warmUp: Math.min(portion(warmUp, share), wanted),
+    limitMs: limitMs[form],
+    ...(entry === 'plain' ? {} : { tls: { ca, serverName, ...(entry === 'tls' ? {} : { cert, key }) } }),
+    ...(tokens === undefined ? {} : { tokens: material.tokens.all.slice(0, tokens) }),
+  };
+  return own.run(order, look);
 }
 
-function summary(name: string, samples: readonly Sample[]): Measured {
-  const costs = samples.map(({ cost }) => cost);
+/** Whole, and in such steps that bulk is whole messages. */
+function portion(amount: number, share: number): number {
+  if (share === 1) return amount;
+  const step = amount % mebibyte === 0 ? mebibyte : 1;
+  return Math.max(step, Math.round((amount * share) / step) * step);
+}
+
+function summary(name: SystemName, samples: readonly Sample[]): Measured {
+  const prices = samples.map(({ price }) => price);
   const p50s = samples.flatMap(({ p50Ms }) => p50Ms ?? []);
   const p99s = samples.flatMap(({ p99Ms }) => p99Ms ?? []);
   return {
     name,
-    cost: median(costs),
-    costs,
-    residentBytes: Math.max(...samples.map(({ residentBytes }) => residentBytes)),
+    price: median(prices),
+    prices,
+    memoryBytes: Math.max(...samples.map(({ memoryBytes }) => memoryBytes)),
     ...(p50s.length === 0 ? {} : { p50Ms: median(p50s) }),
     ...(p99s.length === 0 ? {} : { p99Ms: median(p99s) }),
   };

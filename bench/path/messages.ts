@@ -6,21 +6,40 @@ export interface LoadOrder {
   readonly port: number;
   readonly tls?: {
     readonly ca: string;
-    readonly cert: string;
-    readonly key: string;
+    /** The client's, where it shows one. */
+    readonly cert?: string;
+    readonly key?: string;
     readonly serverName: string;
   };
-  /** Round trips, bytes, handshakes or connections, by kind. */
+  /** Round trips, calls, messages, bytes, handshakes or connections, by kind. */
   readonly amount: number;
   /** The same before anything is counted. */
   readonly warmUp: number;
-  /** Round trips and handshakes stop after so long, on a machine that is too busy for the amount; warming up too. */
+  /** Round trips, calls and handshakes stop after so long, on a machine that is too busy for the amount; warming up too. */
   readonly limitMs: number;
-  /** Only handshakes: connections made side by side. */
-  readonly concurrency?: number;
+  /** Connections that are used side by side, or made side by side; one where absent. */
+  readonly connections?: number;
+  /** HTTP/2: calls, messages or streams at a time on each connection; one where absent. */
+  readonly depth?: number;
+  /** HTTP/2: bytes of a message. */
+  readonly messageBytes?: number;
+  /** HTTP/2 calls: so many different paths, one after the other. */
+  readonly paths?: number;
+  /** HTTP/2 calls: tokens, one after the other. */
+  readonly tokens?: readonly string[];
 }
 
-export type LoadKind = 'ping-pong' | 'bulk-up' | 'bulk-down' | 'handshakes' | 'idle';
+export type LoadKind = ByteKind | Http2Kind;
+type ByteKind = 'ping-pong' | 'bulk-up' | 'bulk-down' | 'handshakes' | 'idle';
+type Http2Kind =
+  | 'h2-unary'
+  | 'h2-ping-pong'
+  | 'h2-flood'
+  | 'h2-bulk-up'
+  | 'h2-bulk-down'
+  | 'h2-connections'
+  | 'h2-long-streams'
+  | 'h2-idle';
 
 /** `warm`: it waits for `go`. `held`: the idle connections are open, and wait for `go` to be closed. */
 export type LoadReply =
@@ -41,6 +60,8 @@ export interface LoadResult {
 export interface BackendPorts {
   readonly plain: number;
   readonly tls: number;
+  /** TLS and HTTP/2. */
+  readonly http2: number;
 }
 
 /** The size of a ping, as an AutoGen message without much in it. */

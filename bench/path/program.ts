@@ -79,17 +79,25 @@ export class Program {
     return this.#output;
   }
 
-  /** User and system time of all its threads so far. */
-  cpuSeconds(): number {
-    // The name in brackets may have spaces: fields are counted from behind it. utime and stime are 14 and 15.
-    const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'latin1');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  /** Processor seconds of each thread of the process and its children so far, by a name of the thread. */
+  accounts(): Map<string, number> {
+    return new Map(this.#family().flatMap(pid => accountsOf(pid)));
   }
 
-  residentBytes(): number {
-    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'latin1');
-    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+  memoryBytes(): number {
+    return this.#family().reduce((total, pid) => total + memoryBytesOf(pid), 0);
+  }
+
+  /** The process and what it started. */
+  #family(): number[] {
+    const family = this.#child.pid === undefined ? [] : [this.#child.pid];
+    for (const pid of family) {
+      for (const thread of readdirSync(`/proc/${pid}/task`)) {
+        const children = read(`/proc/${pid}/task/${thread}/children`) ?? '';
+        family.push(...children.split(' ').filter(Boolean).map(Number));
+      }
+    }
+    return family;
   }
 
   async stop(): Promise<void> {
@@ -98,6 +106,42 @@ export class Program {
     this.#child.kill('SIGKILL');
     await ended;
   }
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    // A thread that has just ended, or a kernel without this account.
+    return undefined;
+  }
+}
+
+/** To the nanosecond where the scheduler keeps accounts of each thread, else of the process, in ticks. */
+function accountsOf(pid: number): [string, number][] {
+  const threads = readdirSync(`/proc/${pid}/task`).map((thread): [string, number] => [
+    `${pid}/${thread}`,
+    Number(read(`/proc/${pid}/task/${thread}/schedstat`)?.split(' ')[0] ?? 0) / 1e9,
+  ]);
+  if (threads.some(([, seconds]) => seconds > 0)) return threads;
+  // The name in brackets may have spaces: fields are counted from behind it. utime and stime are 14 and 15.
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return [[String(pid), (Number(fields[11]) + Number(fields[12])) / ticksPerSecond]];
+}
+
+/** What was spent between two looks. A thread that ended in between takes nothing back of what the others spent. */
+export function spent(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): number {
+  let seconds = 0;
+  for (const [thread, now] of after) seconds += now - (before.get(thread) ?? 0);
+  return seconds;
+}
+
+/** The proportional share of memory (PSS) where the kernel says it, else what is resident. */
+function memoryBytesOf(pid: number): number {
+  const share = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`) ?? '');
+  const resident = share ?? /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  return Number(resident?.[1] ?? 0) * 1024;
 }
 
 /** Whether this machine has accounts of processes at all. */

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
@@ -7,12 +6,12 @@ import { pinned } from './program.ts';
 import type { Verdict } from './verdict.ts';
 
 export interface JudgedRow extends RowResult {
-  readonly must: string;
-  readonly aim: string;
-  readonly verdict: Verdict;
+  readonly verdicts: readonly Verdict[];
+  /** Where it could not be measured: why. */
+  readonly failure?: string;
 }
 
-/** A whole run, as build/bench.json and bench/recorded.json hold it. */
+/** A whole run, as bench/out/*.json and bench/recorded.json hold it. */
 export interface BenchRecord {
   readonly command: string;
   readonly date: string;
@@ -25,10 +24,11 @@ export interface BenchRecord {
     readonly system: string;
     readonly node: string;
     readonly openssl: string;
-    readonly haproxy: string;
     /** Whether the proxies had a core to themselves. */
     readonly pinned: boolean;
   };
+  /** Versions by name. */
+  readonly peers: Readonly<Record<string, string>>;
   readonly rows: readonly JudgedRow[];
 }
 
@@ -59,12 +59,6 @@ export function machineFacts(): BenchRecord['machine'] {
     system: `${type()} ${release().split('-')[0]} ${arch()}`,
     node: process.versions.node,
     openssl: process.versions.openssl,
-    haproxy: haproxyVersion() ?? 'none',
     pinned,
   };
-}
-
-export function haproxyVersion(): string | undefined {
-  const { stdout, status } = spawnSync('haproxy', ['-v'], { encoding: 'utf8' });
-  return status === 0 ? /version (\d+\.\d+\.\d+)/.exec(stdout)?.[1] : undefined;
 }

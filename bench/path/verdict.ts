@@ -1,42 +1,103 @@
+// What the figures say of each target: only ratios and memory decide, for absolute times belong to a machine.
 import type { Form, RowResult } from './measure.ts';
-import type { Row } from './rows.ts';
+import type { AgainstPeer, AtMost, Row } from './rows.ts';
 
 /** More than this share of noise and a full run says nothing. */
 export const noiseLimit = 0.2;
 /** On a shared machine a short run only finds what is far off: so many times what was recorded. */
 export const shortSlack = 3;
 
+/** One target of a row: against a peer, or in the row's unit. */
 export interface Verdict {
+  /** `0.21 × nginx`, or `120 KiB`. */
+  readonly measured: string;
+  readonly must: string;
+  readonly aim: string;
+  readonly noise?: number;
   readonly ok: boolean;
-  /** `aim`, `must`, or what is wrong. */
+  /** `aim met`, `must met`, or what is wrong. */
   readonly text: string;
 }
 
-/** Only ratios and memory decide: absolute times belong to the machine that they were taken on. */
-export function judge(row: Row, result: RowResult, form: Form, recorded: RowResult | undefined): Verdict {
-  const limit = limitOf(row, form, recorded);
-  const measured = row.mustAtMost === undefined ? result.ratio : result.lockwire.cost;
+/** Targets whose peer isn't among the systems of the run are left out. */
+export function judge(row: Row, result: RowResult, form: Form, recorded: RowResult | undefined): Verdict[] {
+  if (!result.systems.some(({ name }) => name === 'lockwire')) return [];
+  return row.targets.flatMap(target => {
+    if (!('peer' in target)) return judgeAmount(target, result, form, recorded);
+    return result.systems.some(({ name }) => name === target.peer)
+      ? judgeRatio(target, result, form, recorded)
+      : [];
+  });
+}
+
+function judgeRatio(
+  { peer, must, aim }: AgainstPeer,
+  result: RowResult,
+  form: Form,
+  recorded: RowResult | undefined,
+): Verdict {
+  const { ratio, noise } = comparison(result, peer) ?? { ratio: Number.NaN, noise: Number.NaN };
+  const limits = { must, aim, before: recorded && comparison(recorded, peer)?.ratio };
+  const show = (value: number): string => `≤ ${value.toFixed(2)} × ${peer}`;
+  return {
+    measured: `${number(ratio)} × ${peer}`,
+    must: must === undefined ? '' : show(must),
+    aim: aim === undefined ? '' : show(aim),
+    noise,
+    ...decide(ratio, noise, limits, form),
+  };
+}
+
+function judgeAmount(
+  { mustAtMost, aimAtMost }: AtMost,
+  result: RowResult,
+  form: Form,
+  recorded: RowResult | undefined,
+): Verdict {
+  const measured = own(result) ?? Number.NaN;
+  const limits = { must: mustAtMost, aim: aimAtMost, before: recorded && own(recorded) };
+  return {
+    measured: `${number(measured)} ${result.unit}`,
+    must: `≤ ${mustAtMost} ${result.unit}`,
+    aim: `≤ ${aimAtMost} ${result.unit}`,
+    ...decide(measured, 0, limits, form),
+  };
+}
+
+interface Limits {
+  readonly must: number | undefined;
+  readonly aim: number | undefined;
+  readonly before: number | undefined;
+}
+
+function decide(
+  measured: number,
+  noise: number,
+  { must, aim, before }: Limits,
+  form: Form,
+): Pick<Verdict, 'ok' | 'text'> {
   if (!Number.isFinite(measured)) return { ok: false, text: 'not measured' };
-  if (measured > limit) return { ok: false, text: `over ${number(limit)}` };
-  if (result.noise > noiseLimit && row.mustAtMost === undefined) {
-    return { ok: form === 'short', text: `noise ${Math.round(result.noise * 100)} %` };
+  const met = aim !== undefined && measured <= aim ? 'aim met' : undefined;
+  if (form === 'short') {
+    const limit = shortSlack * Math.max(before ?? must ?? aim ?? Number.POSITIVE_INFINITY, 0.1);
+    return measured > limit
+      ? { ok: false, text: `over ${number(limit)}` }
+      : { ok: true, text: met ?? 'not far off' };
   }
-  if (measured <= (row.aimAtMost ?? row.aim ?? 0)) return { ok: true, text: 'aim met' };
-  if (measured <= mustOf(row)) return { ok: true, text: 'ok' };
-  return { ok: true, text: `over the must, under ${number(limit)}` };
+  if (noise > noiseLimit) return { ok: false, text: `noise ${Math.round(noise * 100)} %` };
+  if (must !== undefined && measured > must) return { ok: false, text: `over ${number(must)}` };
+  return { ok: true, text: met ?? (must === undefined ? 'aim missed' : 'must met') };
 }
 
-function mustOf(row: Row): number {
-  return row.mustAtMost ?? row.must ?? Number.POSITIVE_INFINITY;
+function comparison(result: RowResult, peer: string): RowResult['comparisons'][number] | undefined {
+  return result.comparisons.find(other => other.peer === peer);
 }
 
-function limitOf(row: Row, form: Form, recorded: RowResult | undefined): number {
-  const must = mustOf(row);
-  if (form === 'full') return must;
-  const before = row.mustAtMost === undefined ? recorded?.ratio : recorded?.lockwire.cost;
-  return shortSlack * Math.max(before ?? must, 0.1);
+function own({ systems }: RowResult): number | undefined {
+  return systems.find(({ name }) => name === 'lockwire')?.price;
 }
 
-function number(value: number): string {
-  return value.toPrecision(3);
+export function number(value: number): string {
+  if (!Number.isFinite(value)) return '–';
+  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(2);
 }
