@@ -8,7 +8,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/summerwind/h2spec/config"
@@ -19,9 +21,10 @@ import (
 )
 
 type line struct {
-	Check  string `json:"check"`
-	Ok     bool   `json:"ok"`
-	Detail string `json:"detail,omitempty"`
+	Check   string  `json:"check"`
+	Ok      bool    `json:"ok"`
+	Detail  string  `json:"detail,omitempty"`
+	Seconds float64 `json:"seconds"`
 }
 
 func main() {
@@ -56,13 +59,15 @@ func report(output *json.Encoder, group *spec.TestGroup) {
 			continue
 		}
 		name := fmt.Sprintf("%s/%d %s", group.ID(), one.Result.Sequence, one.Desc)
-		output.Encode(line{Check: name, Ok: one.Result.Error == nil, Detail: detail(one)})
+		wrong := detail(one)
+		output.Encode(line{Check: name, Ok: wrong == "", Detail: wrong, Seconds: one.Result.Duration.Seconds()})
 	}
 	for _, below := range group.Groups {
 		report(output, below)
 	}
 }
 
+// What was wrong; empty where nothing was.
 func detail(one *spec.TestCase) string {
 	var wrong *spec.TestError
 	switch {
@@ -71,6 +76,12 @@ func detail(one *spec.TestCase) string {
 	case one.Result.Skipped:
 		return "skipped"
 	case errors.As(one.Result.Error, &wrong):
+		// h2spec looks for a bare errno, which Go has come to wrap: it takes a connection that was reset for one that
+		// is not closed.
+		closes := slices.Contains(wrong.Expected, spec.ExpectedConnectionClosed)
+		if closes && strings.HasSuffix(wrong.Actual, syscall.ECONNRESET.Error()) {
+			return ""
+		}
 		return fmt.Sprintf("expected %s, got %s", strings.Join(wrong.Expected, " or "), wrong.Actual)
 	default:
 		return one.Result.Error.Error()
