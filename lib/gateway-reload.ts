@@ -1,27 +1,27 @@
 import { isDeepStrictEqual } from 'node:util';
-import { createAuthenticator, type ReplaceableAuthenticator } from './access/identity/authenticator.ts';
+import type { ReplaceableAuthenticator } from './access/identity/authenticator.ts';
 import type { ReplaceableAuthorizer } from './access/policy/authorizer.ts';
 import type { LoadedGatewayConfig } from './config/loaded.ts';
 import { formatProblem } from './config/problem.ts';
 import { type FileWatch, watchFiles } from './config/watch-files.ts';
 import { formatAddress } from './core/address.ts';
 import type { Clock } from './core/clock.ts';
-import { LockwireError, messageOf } from './core/errors.ts';
-import { type Log, type Metrics, noMetrics, silentLog } from './core/ports.ts';
+import { invariant, LockwireError, messageOf } from './core/errors.ts';
+import type { Log, Metrics } from './core/ports.ts';
 import type { Admissions } from './gateway-admissions.ts';
 import type { Target } from './gateway-joiner.ts';
 import type { Judge } from './gateway-judge.ts';
 import { identityOptions, listenerOptions, makeTarget, policyOptions } from './gateway-options.ts';
-import { Listener } from './transport/listener.ts';
+import type { Listener } from './transport/listener.ts';
 
 /** What a config decides about while the gateway runs. */
 export interface Reloaded {
-  readonly authenticator: ReplaceableAuthenticator;
-  readonly authorizer: ReplaceableAuthorizer;
-  readonly listeners: readonly { readonly name: string; readonly listener: Listener }[];
+  readonly authenticator: Pick<ReplaceableAuthenticator, 'prepare'>;
+  readonly authorizer: Pick<ReplaceableAuthorizer, 'prepare'>;
+  readonly listeners: readonly { readonly name: string; readonly listener: Pick<Listener, 'prepare'> }[];
   readonly targets: Map<string, Target>;
-  readonly admissions: Admissions;
-  readonly judge: Judge;
+  readonly admissions: Pick<Admissions, 'replace'>;
+  readonly judge: Pick<Judge, 'judgeAll' | 'enrolmentRequired'>;
   /** Limits of new sessions, and of the drain: read when they are needed. */
   readonly inForce: { config: LoadedGatewayConfig };
 }
@@ -93,17 +93,11 @@ export class Reloader {
     const { inForce } = this.#parts;
     // Before they are read: what is written meanwhile is a change again.
     this.#watch.watch(inForce.config.files);
+    let next: LoadedGatewayConfig;
+    let sources: ReadonlySet<string>;
     try {
-      const next = await load();
-      const sources = await this.#take(next);
-      if (!isDeepStrictEqual(next.files, this.#watched)) this.#watch.watch(next.files);
-      this.#watched = next.files;
-      this.#failure = '';
-      this.#count('ok').add();
-      for (const warning of next.warnings) log.warn({}, formatProblem(warning));
-      await this.#parts.judge.judgeAll(sources);
-      log.info({ cause, file: next.path }, 'config reloaded');
-      return `reloaded ${next.path}`;
+      next = await load();
+      sources = await this.#take(next);
     } catch (error) {
       this.#count('failed').add();
       const detail = messageOf(error);
@@ -116,33 +110,55 @@ export class Reloader {
       this.#failure = detail;
       throw error;
     }
+    await this.#taken(next, sources, cause);
+    return `reloaded ${next.path}`;
+  }
+
+  /** It is in force: what follows from that. */
+  async #taken(next: LoadedGatewayConfig, sources: ReadonlySet<string>, cause: string): Promise<void> {
+    const { log } = this.#ports;
+    if (!isDeepStrictEqual(next.files, this.#watched)) this.#watch.watch(next.files);
+    this.#watched = next.files;
+    this.#failure = '';
+    this.#count('ok').add();
+    for (const warning of next.warnings) log.warn({}, formatProblem(warning));
+    try {
+      await this.#parts.judge.judgeAll(sources);
+    } catch (error) {
+      // Our own bug; that the old config were in force would be a lie.
+      log.error(
+        { cause, file: next.path, detail: messageOf(error) },
+        'the new config is in force, but not all that lives was judged by it',
+      );
+      throw error;
+    }
+    log.info({ cause, file: next.path }, 'config reloaded');
   }
 
   /** Gives the issuers and authorities that are other than before. */
   async #take(next: LoadedGatewayConfig): Promise<ReadonlySet<string>> {
-    const { inForce, authorizer } = this.#parts;
-    const { config: former } = inForce;
+    const former = this.#parts.inForce.config;
     checkLasting(former, next);
-    const targets = this.#tryOut(next);
     const { policies, known } = policyOptions(next);
-    // The last that can fail: it takes the policies whole or throws, and then nothing has changed.
-    await authorizer.replace(policies, known);
-    this.#put(next, targets);
+    const commitPolicies = await this.#parts.authorizer.prepare(policies, known);
+    // In one turn from here on: no connection sees one half of the old config and one of the new.
+    const commits = [commitPolicies, ...this.#prepare(next)];
+    for (const commit of commits) commit();
     return changedSources(former, next);
   }
 
-  /** Makes all that could fail, on the side. Throws `config`. */
-  #tryOut(next: LoadedGatewayConfig): Target[] {
-    const { clock } = this.#ports;
-    createAuthenticator(identityOptions(next), { clock, log: silentLog, metrics: noMetrics });
-    for (const entry of next.listeners)
-      new Listener(listenerOptions(entry, next), {
-        clock,
-        log: silentLog,
-        metrics: noMetrics,
-        onConnection() {},
-      });
-    return next.targets.map(target => this.#targetOf(target));
+  /** All else that can fail, beside what is in force; what it gives cannot. */
+  #prepare(next: LoadedGatewayConfig): (() => void)[] {
+    const { authenticator, listeners } = this.#parts;
+    const commits = [authenticator.prepare(identityOptions(next))];
+    for (const entry of next.listeners) {
+      const listener = listeners.find(({ name }) => name === entry.name)?.listener;
+      invariant(listener, `no listener ${entry.name}, though the config's listeners did not change`);
+      commits.push(listener.prepare(listenerOptions(entry, next)));
+    }
+    const made = next.targets.map(target => this.#targetOf(target));
+    commits.push(() => this.#put(next, made));
+    return commits;
   }
 
   /** A target that stays as it is keeps its dialer, and with it the TLS session that spares handshakes. */
@@ -153,16 +169,8 @@ export class Reloader {
     return known && isDeepStrictEqual(former, target) ? known : makeTarget(target, this.#ports.clock);
   }
 
-  /** In one turn: no connection sees one half of the old config and one of the new. */
   #put(next: LoadedGatewayConfig, made: readonly Target[]): void {
-    const { authenticator, listeners, targets, admissions, judge, inForce } = this.#parts;
-    authenticator.replace(identityOptions(next));
-    for (const entry of next.listeners) {
-      const { tls, routes } = listenerOptions(entry, next);
-      const listener = listeners.find(({ name }) => name === entry.name)?.listener;
-      listener?.replaceTls(tls);
-      listener?.replaceRoutes(routes);
-    }
+    const { targets, admissions, judge, inForce } = this.#parts;
     targets.clear();
     for (const target of made) targets.set(target.name, target);
     admissions.replace(next.limits);

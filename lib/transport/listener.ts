@@ -9,12 +9,7 @@ import { exporterOf } from './exporter.ts';
 import { type Complete, readFirstBytes } from './first-bytes.ts';
 import { LeakyBuckets } from './leaky-buckets.ts';
 import { ListenerEvents, type RefusalKind } from './listener-events.ts';
-import {
-  defaultListenerLimits,
-  type ListenerLimits,
-  type ListenerOptions,
-  type ListenerTls,
-} from './options.ts';
+import { defaultListenerLimits, type ListenerLimits, type ListenerOptions } from './options.ts';
 import { type Chosen, Routes } from './routes.ts';
 import { SocketCarrier } from './socket-carrier.ts';
 import { sourceOf } from './source.ts';
@@ -128,14 +123,17 @@ export class Listener {
     }
   }
 
-  /** For connections made from now on. Throws `config` and keeps the old one where the new one is no good. */
-  replaceTls(tls: ListenerTls): void {
-    this.#tls.replace(tls);
-  }
-
-  /** For handshakes that end from now on. Throws `config` and keeps the old ones where the new ones are no good. */
-  replaceRoutes(routes: ListenerOptions['routes']): void {
-    this.#routes = new Routes(this.#options.name, routes);
+  /**
+   * Makes new settings ready, or throws `config`. The function that it gives puts them in force, for connections and
+   * handshakes that come from then on; it is called in the same turn and cannot fail.
+   */
+  prepare({ tls, routes }: Pick<ListenerOptions, 'tls' | 'routes'>): () => void {
+    const commitTls = this.#tls.prepare(tls);
+    const prepared = new Routes(this.#options.name, routes);
+    return () => {
+      commitTls();
+      this.#routes = prepared;
+    };
   }
 
   #accept(raw: Socket): void {

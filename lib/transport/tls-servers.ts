@@ -55,21 +55,25 @@ export class TlsServers {
     return this.#chains;
   }
 
-  /** Connections made before keep what they have. Throws `config` and changes nothing where the new one is no good. */
-  replace(tls: ListenerTls): void {
+  /**
+   * Makes new settings ready, or throws `config`. The function that it gives puts them in force for connections made from
+   * then on, and cannot fail; it is for the same turn, since the keys of tickets change by themselves.
+   */
+  prepare(tls: ListenerTls): () => void {
     const { authorities, leaf } = load(this.#listener, tls);
     const sameClients =
       authorities.join('') === this.#authorities.join('') &&
       tls.clientCertificates === this.#tls.clientCertificates;
     const server = this.#makeServer('', tls, authorities);
-    this.#tls = tls;
-    this.#authorities = authorities;
-    this.#leaf = leaf;
-    if (!sameClients) {
-      this.#keys.replace();
-      this.#chains = this.#chainsOf(authorities);
-    }
-    this.#servers = new Map(sameClients ? [['', server]] : []);
+    const chains = sameClients ? this.#chains : this.#chainsOf(authorities);
+    return () => {
+      this.#tls = tls;
+      this.#authorities = authorities;
+      this.#leaf = leaf;
+      this.#chains = chains;
+      if (!sameClients) this.#keys.replace();
+      this.#servers = new Map(sameClients ? [['', server]] : []);
+    };
   }
 
   /** Names that the certificate doesn't cover, and more of them than are kept, share a server without tickets. */

@@ -90,7 +90,7 @@ t.test('an HTTP/2 client is asked for one as the listener says, and its chain co
   const h2 = { alpn: ['h2'] };
   for (const rule of ['required', 'optional'] as const) {
     const harness = await listen(t, rule);
-    harness.listener.replaceRoutes({ tunnel: true, http2: true, tcp: [] });
+    harness.replace({ routes: { tunnel: true, http2: true, tcp: [] } });
     const bare = exchange(harness.dialer(h2));
     if (rule === 'required') await t.rejects(bare, 'without one, where it is required');
     else t.equal((await bare).text, 'hello', 'without one, where it is optional');

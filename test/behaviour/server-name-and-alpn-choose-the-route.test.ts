@@ -81,7 +81,7 @@ t.test(
     const http2: ConnectionOptions = { servername: 'gateway.example', ALPNProtocols: ['h2', 'http/1.1'] };
     await t.rejects(visit(harness.port, http2), { code: /NO_APPLICATION_PROTOCOL/ });
     const tcp = [{ target: 'legacy', serverNames: ['legacy.example'], clientCertificate: false }];
-    harness.listener.replaceRoutes({ tunnel: true, http2: true, tcp });
+    harness.replace({ routes: { tunnel: true, http2: true, tcp } });
     for (const [options, route, alpn] of [
       [http2, { kind: 'http2' }, 'h2'],
       [{ ...http2, servername: 'any.thing.else' }, { kind: 'http2' }, 'h2'],

@@ -57,7 +57,7 @@ t.test(
     t.match(await exchange(dialer), { resumed: true });
     t.equal(harness.connections[1]?.facts.resumed, true);
     const renewed = await authority.issue({ dns: ['gateway.example'], ips: ['127.0.0.1'] });
-    harness.listener.replaceTls({ ...harness.tls, cert: renewed.certPem, key: renewed.keyPem });
+    harness.replace({ tls: { ...harness.tls, cert: renewed.certPem, key: renewed.keyPem } });
     t.match(await exchange(dialer), { resumed: true });
     clock.turn(12 * 3_600_000);
     t.match(await exchange(dialer), { resumed: false });
@@ -72,7 +72,7 @@ t.test('a ticket is worth nothing after its CA was removed, and its certificate 
   const client = { servername: 'gateway.example', client: worker };
   const { ticket } = await visit(harness.port, client);
   t.match(await visit(harness.port, { ...client, session: ticket }), { reused: true });
-  harness.listener.replaceTls({ ...harness.tls, clientAuthorities: [second.certPem] });
+  harness.replace({ tls: { ...harness.tls, clientAuthorities: [second.certPem] } });
   const before = harness.connections.length;
   const later = await visit(harness.port, { servername: 'gateway.example', session: ticket });
   t.equal(later.reused, false, 'without the certificate: a full handshake, as nobody');

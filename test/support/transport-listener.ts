@@ -22,6 +22,8 @@ export interface Harness {
   tls: ListenerTls;
   logged: Logged[];
   connections: AcceptedConnection[];
+  /** New settings, put in force at once. */
+  replace(change: Partial<Pick<ListenerOptions, 'tls' | 'routes'>>): void;
   /** The next connection that is handed over. */
   next(): Promise<AcceptedConnection>;
   dialer(options?: Partial<ConstructorParameters<typeof TlsDialer>[0]>): TlsDialer;
@@ -61,12 +63,13 @@ export async function startListener(
   const log = { ...silentLog, warn: note('warn'), error: note('error'), child: () => log };
   const connections: AcceptedConnection[] = [];
   const waiting: ((connection: AcceptedConnection) => void)[] = [];
+  const routes = { tunnel: true, http2: false, tcp: [], ...options.routes };
   const listener = new Listener(
     {
       name: options.name ?? 'public',
       bind: { host: '127.0.0.1', port: 0 },
       tls,
-      routes: { tunnel: true, http2: false, tcp: [], ...options.routes },
+      routes,
       ...(options.limits ? { limits: options.limits } : {}),
     },
     {
@@ -90,6 +93,7 @@ export async function startListener(
     tls,
     logged,
     connections,
+    replace: change => listener.prepare({ tls, routes, ...change })(),
     next: () => new Promise(resolve => waiting.push(resolve)),
     dialer: (wanted = {}) =>
       new TlsDialer(

@@ -23,11 +23,12 @@ export interface IdentityPorts {
 /** An authenticator whose configuration can be replaced while it runs. */
 export interface ReplaceableAuthenticator extends Authenticator {
   /**
-   * Takes a new configuration whole or, throwing `config`, not at all. Verified tokens and paths are forgotten; keys
-   * already fetched are kept for issuers that stay the same, so that a reload works while an issuer is down.
+   * Makes a new configuration ready, whole or, throwing `config`, not at all. The function that it gives puts it in
+   * force and cannot fail. Verified tokens and paths are then forgotten; keys already fetched are kept for issuers that
+   * stay the same, so that a reload works while an issuer is down.
    */
-  replace(options: AuthenticatorOptions): void;
-  /** Rises with each `replace`: live sessions are judged anew when it does. */
+  prepare(options: AuthenticatorOptions): () => void;
+  /** Rises with each: live sessions are judged anew when it does. */
   readonly generation: number;
 }
 
@@ -76,9 +77,12 @@ class IdentityRoom implements ReplaceableAuthenticator {
     return this.#generation;
   }
 
-  replace(options: AuthenticatorOptions): void {
-    this.#trust = this.#build(options, this.#trust.issuers);
-    this.#generation += 1;
+  prepare(options: AuthenticatorOptions): () => void {
+    const trust = this.#build(options, this.#trust.issuers);
+    return () => {
+      this.#trust = trust;
+      this.#generation += 1;
+    };
   }
 
   async token(token: string, presented: Presented): Promise<Identity> {

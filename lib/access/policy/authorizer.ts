@@ -27,8 +27,11 @@ export interface PolicyPorts {
 export interface ReplaceableAuthorizer extends Authorizer {
   /** As the port's, for every resource of the vocabulary. */
   decide(request: AccessRequest | PolicyRequest): Decision;
-  /** Takes new policies whole or, throwing `config`, not at all; decisions are forgotten. */
-  replace(policies: readonly PolicyFile[], known?: KnownNames): Promise<void>;
+  /**
+   * Makes new policies ready, whole or, rejecting with `config`, not at all. The function that it gives puts them in
+   * force and forgets decisions: before the next are made ready, it cannot fail.
+   */
+  prepare(policies: readonly PolicyFile[], known?: KnownNames): Promise<() => void>;
   /** Why a denial of the last 4,096 was one. */
   explain(id: string): Explanation | undefined;
 }
@@ -94,17 +97,23 @@ class PolicyRoom implements ReplaceableAuthorizer {
     return this.#denials.explain(id);
   }
 
-  replace(policies: readonly PolicyFile[], known?: KnownNames): Promise<void> {
+  prepare(policies: readonly PolicyFile[], known?: KnownNames): Promise<() => void> {
     // One after the other: the last one asked for is the one that stays.
-    const loaded = this.#loading.then(async () => {
+    const prepared = this.#loading.then(async () => {
       const rules = await loadPolicies(policies, known);
-      this.#prepared.replace(rules);
-      this.#cache.clear();
-      this.#generation += 1;
-      this.#welcome(rules);
+      const commit = this.#prepared.prepare(rules);
+      return () => {
+        commit();
+        this.#cache.clear();
+        this.#generation += 1;
+        this.#welcome(rules);
+      };
     });
-    this.#loading = loaded.catch(() => {});
-    return loaded;
+    this.#loading = prepared.then(
+      () => {},
+      () => {},
+    );
+    return prepared;
   }
 
   #known(request: PolicyRequest): Known {

@@ -7,7 +7,7 @@ import {
   preparseSchema,
   statefulIsAuthorized,
 } from '@cedar-policy/cedar-wasm/nodejs';
-import { LockwireError, messageOf } from '../../core/errors.ts';
+import { invariant, LockwireError, messageOf } from '../../core/errors.ts';
 import type { RuleSet } from './load-policies.ts';
 import { maxRequestChars } from './options.ts';
 import { policySchema } from './schema.ts';
@@ -27,16 +27,19 @@ let schemaReady = false;
 let prepared = 0;
 
 /**
- * Policies made ready to be asked many times. Cedar keeps them by name and offers no way to drop one, so a set keeps
- * its name and is replaced in place.
+ * Policies made ready to be asked many times. Cedar keeps them by name and offers no way to drop one, so there are two
+ * names: one for those in force, one for those that may follow them.
  */
 export class PreparedRules {
-  readonly #name: string;
+  #name: string;
+  #spare: string;
   #rules: RuleSet;
+  #preparations = 0;
 
   constructor(rules: RuleSet) {
     prepared += 1;
-    this.#name = `rules-${prepared}`;
+    this.#name = `rules-${prepared}-a`;
+    this.#spare = `rules-${prepared}-b`;
     prepareSchema();
     prepareRules(this.#name, rules);
     this.#rules = rules;
@@ -46,10 +49,23 @@ export class PreparedRules {
     return this.#rules;
   }
 
-  /** All or nothing: where Cedar can't take the new ones, the old ones stay. Throws `config`. */
-  replace(rules: RuleSet): void {
-    prepareRules(this.#name, rules);
-    this.#rules = rules;
+  /**
+   * Makes new ones ready; the function that it gives puts them in force, unless others were made ready since. Throws
+   * `config` where Cedar can't take them.
+   */
+  prepare(rules: RuleSet): () => void {
+    prepareRules(this.#spare, rules);
+    this.#preparations += 1;
+    const own = this.#preparations;
+    return () => {
+      invariant(
+        own === this.#preparations,
+        'policies were made ready twice, and the first ones put in force',
+      );
+      [this.#name, this.#spare] = [this.#spare, this.#name];
+      this.#preparations += 1;
+      this.#rules = rules;
+    };
   }
 
   /** Never throws: what can't be asked is denied. */

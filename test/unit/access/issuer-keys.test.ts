@@ -288,11 +288,11 @@ t.test(
     const { clock, fetch, identity } = room();
     await identity.token(signToken(first, honestClaims(clock)), {});
     fetch.answers.clear();
-    identity.replace(trust([corp([], { ...byUrl, maxLifetimeMs: 3_700_000 })]));
+    identity.prepare(trust([corp([], { ...byUrl, maxLifetimeMs: 3_700_000 })]))();
     t.equal(identity.generation, 2);
     await t.resolves(identity.token(signToken(first, honestClaims(clock)), {}));
     t.equal(fetch.asked.length, 1);
-    identity.replace(trust([corp([], { jwks: { kind: 'url', url: 'https://idp.example/other' } })]));
+    identity.prepare(trust([corp([], { jwks: { kind: 'url', url: 'https://idp.example/other' } })]))();
     t.equal((await refusalOf(identity.token(signToken(first, honestClaims(clock)), {}))).code, 'unavailable');
     t.same(fetch.asked, [keysUrl, 'https://idp.example/other']);
   },
@@ -309,7 +309,7 @@ t.test('a bad reload changes nothing and names all that is wrong', async t => {
     }),
     corp([], { name: 'ci', authorizedParties: [], maxLifetimeMs: 0, ...byUrl }),
   ]);
-  t.throws(() => identity.replace(bad), {
+  t.throws(() => identity.prepare(bad), {
     code: 'config',
     message:
       /name 'a\/b'.*issuer 'https:\/\/idp.example' is configured twice|'none'.*'HS256'.*not an https URL/s,
@@ -324,7 +324,7 @@ t.test('a bad reload changes nothing and names all that is wrong', async t => {
     /authorizedParties/,
     /maxLifetimeMs 0/,
   ])
-    t.throws(() => identity.replace(bad), { message: part });
+    t.throws(() => identity.prepare(bad), { message: part });
   t.equal(identity.generation, 1);
   await t.resolves(identity.token(signToken(first, honestClaims(clock)), {}));
 });

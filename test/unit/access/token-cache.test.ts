@@ -95,7 +95,7 @@ t.test(
     await identity.token(token, {});
     const other = makeKey('k1');
     const underWay = identity.token(signToken(key, honestClaims(clock, { sub: 'bob' })), {});
-    identity.replace(trust([corp([other])]));
+    identity.prepare(trust([corp([other])]))();
     t.equal((await refusalOf(underWay)).code, 'unauthenticated');
     t.match(log.last.fields, { reason: 'signature' });
     t.equal((await refusalOf(identity.token(token, {}))).code, 'unauthenticated');

@@ -419,7 +419,7 @@ t.test('after a reload without its CA a certificate is refused, though it was ca
   const here = room();
   const partner = await makeAuthority({ name: 'Partner' });
   t.equal(nameOf(here.identity, honest), `workloads|${spiffe}`);
-  here.identity.replace({ ...trust([], [{ name: 'partner', ca: partner.certPem }]), builtAtMs: 0 });
+  here.identity.prepare({ ...trust([], [{ name: 'partner', ca: partner.certPem }]), builtAtMs: 0 })();
   t.equal(await refused(here, honest), 'chain');
 });
 
@@ -452,7 +452,7 @@ t.test('a reload with a new list revokes a certificate that was cached', async t
   const here = room({ ...workloads, crl: await ca.crl({ serials: [] }) });
   t.equal(nameOf(here.identity, honest), `workloads|${spiffe}`);
   const crl = await ca.crl({ serials: [honest.serial] });
-  here.identity.replace({ ...trust([], [{ ...workloads, crl }]), builtAtMs: 0 });
+  here.identity.prepare({ ...trust([], [{ ...workloads, crl }]), builtAtMs: 0 })();
   t.equal(await refused(here, honest), 'revocation');
 });
 

@@ -44,7 +44,7 @@ t.test('a renewed certificate serves the next connection; a bad one changes noth
   t.teardown(() => harness.close());
   const renewed = await harness.authority.issue({ dns: ['gateway.example'] });
   const before = await harness.dialer().dial();
-  harness.listener.replaceTls({ ...harness.tls, cert: renewed.certPem, key: renewed.keyPem });
+  harness.replace({ tls: { ...harness.tls, cert: renewed.certPem, key: renewed.keyPem } });
   const after = await harness.dialer().dial();
   t.not(after.facts.peerCertificateSha256, before.facts.peerCertificateSha256);
   for (const bad of [
@@ -54,7 +54,7 @@ t.test('a renewed certificate serves the next connection; a bad one changes noth
     { clientAuthorities: ['x'] },
     { clientCertificates: 'required' as const },
   ]) {
-    t.throws(() => harness.listener.replaceTls({ ...harness.tls, ...bad }), { code: 'config' });
+    t.throws(() => harness.replace({ tls: { ...harness.tls, ...bad } }), { code: 'config' });
   }
   const still = await harness.dialer().dial();
   t.equal(still.facts.peerCertificateSha256, after.facts.peerCertificateSha256);

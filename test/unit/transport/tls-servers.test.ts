@@ -66,9 +66,11 @@ t.test('keys are replaced every 12 h and with the authorities, and kept with a n
   const second = keys();
   t.not(second, first);
   const renewed = await authority.issue({ dns: ['a.example'] });
-  servers.replace({ ...tls, cert: renewed.certPem, key: renewed.keyPem });
+  servers.prepare({ ...tls, cert: renewed.certPem, key: renewed.keyPem })();
   t.equal(keys(), second);
-  servers.replace({ ...tls, clientAuthorities: [other.certPem] });
+  const commit = servers.prepare({ ...tls, clientAuthorities: [other.certPem] });
+  t.equal(keys(), second, 'what is only ready changes nothing');
+  commit();
   t.not(keys(), second);
 });
 
