@@ -8,6 +8,7 @@ import { admittedUsers, LocalAdmission } from './local-admission.ts';
 import { LocalLegs } from './local-leg.ts';
 import { type SideAdmin, startSideAdmin } from './side-admin.ts';
 import { type LocalListener, type LocalPeer, listenLocal } from './transport/local.ts';
+import type { InstanceCount } from './tunnel/instances.ts';
 import { makeTunnelSide, type SidePorts, stoppingLeg } from './tunnel-side.ts';
 import type { Ingress } from './wire/tunnel/frames.ts';
 
@@ -20,6 +21,8 @@ export interface RunningSide {
   readonly bypass?: readonly string[];
   /** Resolves where it must not go on. */
   readonly failed?: Promise<Error>;
+  /** Of `expose`: to how many gateway processes it has a tunnel, and how many there are. */
+  readonly gateways?: () => InstanceCount;
   /** Where its health and metrics are. */
   readonly admin?: string;
   /** The session with the gateway, once there is one. */
@@ -47,8 +50,17 @@ export async function startConnect(config: LoadedClientConfig, ports: SidePorts)
     ? await admittedUsers(config.allowUsers, log)
     : undefined;
   const admission = new LocalAdmission(users, ports);
-  const { client, status, firstSession, reload, release } = makeTunnelSide(config, ports, stream =>
-    stream.reset({ code: 'denied', text: 'a connect takes no streams' }),
+  const {
+    tunnels: client,
+    status,
+    firstSession,
+    reload,
+    release,
+  } = makeTunnelSide(
+    config,
+    ports,
+    stream => stream.reset({ code: 'denied', text: 'a connect takes no streams' }),
+    makeClient => makeClient(),
   );
 
   const proxy = new ConnectProxyDoor({

@@ -8,6 +8,7 @@ import { LocalLegs } from './local-leg.ts';
 import { type SideAdmin, startSideAdmin } from './side-admin.ts';
 import { hostOutOfReach } from './stream-refusals.ts';
 import { dialLocal } from './transport/local.ts';
+import { InstanceKeeper } from './tunnel/instances.ts';
 import type { TunnelStream } from './tunnel/stream.ts';
 import { makeTunnelSide, type SidePorts, stoppingLeg } from './tunnel-side.ts';
 
@@ -32,7 +33,7 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
     }
   }
 
-  const { client, status, firstSession, reload, release } = makeTunnelSide(
+  const { tunnels, status, firstSession, reload, release } = makeTunnelSide(
     config,
     ports,
     (stream, request) => {
@@ -40,6 +41,12 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
       if (request.target === config.target) void serve(stream);
       else stream.reset({ code: 'unknown-target', text: `this expose serves ${config.target}` });
     },
+    makeClient => new InstanceKeeper({ clock, log, makeClient }),
+  );
+  ports.metrics?.gauge(
+    'lockwire_instances',
+    'Gateway processes behind the address, as they say: each should have a tunnel.',
+    () => tunnels.count.instances,
   );
   let admin: SideAdmin | undefined;
   try {
@@ -49,6 +56,7 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
       address,
       bypass: bypass.beyond,
       failed: bypass.forbidden,
+      gateways: () => tunnels.count,
       ...(admin.address === undefined ? {} : { admin: admin.address }),
       session: welcome.session,
       principal: welcome.principal,
@@ -56,7 +64,7 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
       drain: async () => {
         bypass.stop();
         await admin?.close();
-        client.stop(stoppingLeg, true);
+        tunnels.stop(stoppingLeg, true);
         await settled(() => legs.count, config.drainTimeoutMs, ports);
         release();
       },
@@ -64,14 +72,14 @@ export async function startExpose(config: LoadedClientConfig, ports: SidePorts):
         bypass.stop();
         await admin?.close();
         legs.closeAll(stoppingLeg);
-        client.stop(stoppingLeg, false);
+        tunnels.stop(stoppingLeg, false);
         release();
       },
     };
   } catch (error) {
     bypass.stop();
     await admin?.close();
-    client.stop(stoppingLeg, false);
+    tunnels.stop(stoppingLeg, false);
     release();
     throw error;
   }

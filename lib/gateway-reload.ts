@@ -11,6 +11,7 @@ import type { Log, Metrics } from './core/ports.ts';
 import type { Admissions } from './gateway-admissions.ts';
 import type { Target } from './gateway-joiner.ts';
 import type { Judge } from './gateway-judge.ts';
+import type { LiveSessions } from './gateway-live.ts';
 import { identityOptions, listenerOptions, makeTarget, policyOptions } from './gateway-options.ts';
 import type { Listener } from './transport/listener.ts';
 
@@ -22,6 +23,7 @@ export interface Reloaded {
   readonly targets: Map<string, Target>;
   readonly admissions: Pick<Admissions, 'replace'>;
   readonly judge: Pick<Judge, 'judgeAll' | 'enrolmentRequired'>;
+  readonly live: Pick<LiveSessions, 'tunnels'>;
   /** Limits of new sessions, and of the drain: read when they are needed. */
   readonly inForce: { config: LoadedGatewayConfig };
 }
@@ -170,11 +172,13 @@ export class Reloader {
   }
 
   #put(next: LoadedGatewayConfig, made: readonly Target[]): void {
-    const { targets, admissions, judge, inForce } = this.#parts;
+    const { targets, admissions, judge, live, inForce } = this.#parts;
     targets.clear();
     for (const target of made) targets.set(target.name, target);
     admissions.replace(next.limits);
     judge.enrolmentRequired = next.enrolment === 'required';
+    if (next.instances !== inForce.config.instances)
+      for (const { session } of live.tunnels) session.tellInstances(next.instances);
     inForce.config = next;
   }
 }

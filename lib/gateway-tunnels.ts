@@ -18,7 +18,13 @@ import type { LiveSessions, LiveTunnel } from './gateway-live.ts';
 import type { Resumable, ResumableTunnels } from './gateway-resume.ts';
 import type { Enrolment } from './store/enrolments.ts';
 import type { Exposers } from './tunnel/exposers.ts';
-import { type Admission, type Admitted, acceptTunnel, RefusedResume } from './tunnel/handshake-accept.ts';
+import {
+  type Admission,
+  type Admitted,
+  acceptTunnel,
+  LeftAtChallenge,
+  RefusedResume,
+} from './tunnel/handshake-accept.ts';
 import { exposeLimits, type TunnelLimits } from './tunnel/options.ts';
 import { RefusedHello } from './tunnel/refused-hello.ts';
 import type { TunnelSession } from './tunnel/session.ts';
@@ -35,8 +41,9 @@ export interface TunnelDoorPorts {
   readonly admissions: Admissions;
   readonly pool: WindowPool;
   readonly key: { readonly current: InstanceKey; readonly rotation: Uint8Array };
-  /** This gateway process. */
+  /** This gateway process, and how many stand behind its address. */
   readonly instance: string;
+  readonly instances: number;
   readonly authenticator: Authenticator;
   readonly authorizer: Authorizer;
   readonly exposers: Exposers;
@@ -53,6 +60,7 @@ export class TunnelDoor {
   readonly #ports: TunnelDoorPorts;
   readonly #states = new Map<TunnelSession, TunnelState>();
   readonly #refusals: (code: string) => { add(): void };
+  readonly #looks: { add(): void };
   readonly #lives: CredentialLife;
 
   constructor(ports: TunnelDoorPorts) {
@@ -60,11 +68,15 @@ export class TunnelDoor {
     this.#refusals = ports.metrics.counters('lockwire_tunnel_refusals_total', 'Tunnels refused, by reason.', [
       'reason',
     ]);
+    this.#looks = ports.metrics.counter(
+      'lockwire_tunnel_looks_total',
+      'Connections for a tunnel that ended at the Challenge: made to see which gateway process answers.',
+    );
     this.#lives = new CredentialLife(ports);
   }
 
   async enter(connection: AcceptedConnection): Promise<void> {
-    const { clock, limits, key, instance, log } = this.#ports;
+    const { clock, limits, key, instance, instances, log } = this.#ports;
     const { facts } = connection;
     const state: TunnelState = { connection, tunnel: undefined, leave() {}, over: false };
     try {
@@ -75,7 +87,7 @@ export class TunnelDoor {
           gatewayKey: key.current,
           rotation: key.rotation,
           instance,
-          instances: 1,
+          instances,
           exporter: connection.exporter(),
         },
         async (hello, resume) => {
@@ -88,9 +100,12 @@ export class TunnelDoor {
       );
       if (admitted.resumed) this.#goOn(admitted, connection);
       else if (admitted.session.state !== 'closed') this.#begin(admitted, state);
+      // A reload came between its Welcome and its place among those that are told.
+      if (this.#ports.instances !== instances) admitted.session.tellInstances(this.#ports.instances);
     } catch (error) {
       state.over = true;
       state.leave();
+      if (error instanceof LeftAtChallenge) return this.#left(facts);
       if (error instanceof RefusedResume) connection.failed();
       const code = error instanceof LockwireError ? error.code : 'internal';
       this.#refusals(code).add();
@@ -102,6 +117,12 @@ export class TunnelDoor {
       };
       log.warn({ ...fields, detail: messageOf(error) }, 'tunnel refused');
     }
+  }
+
+  /** No refusal, and nothing was asked: each `expose` that looks for another gateway process does so. */
+  #left({ session, peerAddress, listener }: AcceptedConnection['facts']): void {
+    this.#looks.add();
+    this.#ports.log.debug({ session, peer: peerAddress, listener }, 'left at the Challenge');
   }
 
   #begin({ session, hello, identity, secret }: Admitted, state: TunnelState): void {

@@ -69,6 +69,11 @@ export async function startGateway(
       'Tunnels that wait for another connection.',
       () => resumable.detachedCount,
     );
+    metrics.gauge(
+      'lockwire_instances',
+      'Gateway processes behind this address, as the config says.',
+      () => inForce.config.instances,
+    );
     const targets = new Map(config.targets.map(target => [target.name, makeTarget(target, clock)]));
     const authenticator = createAuthenticator(identityOptions(config), { clock, log, metrics });
     const authorizer = await createAuthorizer(policyOptions(config), { clock, log, metrics });
@@ -100,6 +105,9 @@ export async function startGateway(
       pool: new WindowPool(),
       key: gatewayKey,
       instance: randomBytes(8).toString('hex'),
+      get instances() {
+        return inForce.config.instances;
+      },
       authenticator,
       authorizer,
       exposers,
@@ -129,7 +137,7 @@ export async function startGateway(
     const reloader =
       ports.load &&
       new Reloader(
-        { authenticator, authorizer, listeners, targets, admissions, judge, inForce },
+        { authenticator, authorizer, listeners, targets, admissions, judge, live, inForce },
         { clock, log, metrics, load: ports.load },
       );
     const over = (): void => {

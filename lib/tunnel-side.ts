@@ -12,8 +12,10 @@ import { type Enrollment, GatewayTrust } from './side-trust.ts';
 import { type HeldKey, holdFreeInstanceKey } from './store/instance-key.ts';
 import type { DialStep } from './transport/options.ts';
 import { TlsDialer } from './transport/tls-client.ts';
-import { defaultRedial, TunnelClient, type TunnelClientPorts } from './tunnel/client.ts';
+import { defaultRedial, TunnelClient } from './tunnel/client.ts';
+import type { TunnelClientPorts } from './tunnel/client-ports.ts';
 import { type Fresh, TunnelRefused } from './tunnel/handshake-dial.ts';
+import type { KeptClient } from './tunnel/instances.ts';
 import { defaultTunnelLimits, exposeLimits } from './tunnel/options.ts';
 import { WindowPool } from './tunnel/window-pool.ts';
 import { connectionLimitsOf } from './tunnel-limits.ts';
@@ -33,9 +35,12 @@ export interface SidePorts {
   readonly enrollment?: Enrollment;
 }
 
-/** What `connect` and `expose` have in common: a key, a dialer, and a tunnel that is kept up. */
-export interface TunnelSide {
-  readonly client: TunnelClient;
+/** One tunnel, or one to each gateway process. */
+type Tunnels = Pick<TunnelClient, 'startPatiently' | 'renewNow'>;
+
+/** What `connect` and `expose` have in common: a key, a dialer, and tunnels that are kept up. */
+export interface TunnelSide<T extends Tunnels> {
+  readonly tunnels: T;
   readonly status: SideStatus;
   /**
    * Dials until there is a session: a gateway that is not there yet is waited for, since machines start in any order.
@@ -48,11 +53,12 @@ export interface TunnelSide {
   release(): void;
 }
 
-export function makeTunnelSide(
+export function makeTunnelSide<T extends Tunnels>(
   config: LoadedClientConfig,
   ports: SidePorts,
   onOpen: TunnelClientPorts['onOpen'],
-): TunnelSide {
+  makeTunnels: (makeClient: (kept?: KeptClient) => TunnelClient) => T,
+): TunnelSide<T> {
   const { role, target } = config;
   const { clock, log, tell, givenUp } = ports;
   let inForce = config;
@@ -67,55 +73,63 @@ export function makeTunnelSide(
   let lastFailure = '';
   let up = false;
   const first = Promise.withResolvers<Fresh>();
-  const client = new TunnelClient(
-    {
-      role,
-      target: role === 'expose' ? target : '',
-      instanceKey: key,
-      software: `lockwire/${version} ${role}`,
-      ...defaultRedial,
-    },
-    {
-      clock,
-      log,
-      limits: connectionLimitsOf(
-        role === 'expose' ? { ...defaultTunnelLimits, ...exposeLimits } : defaultTunnelLimits,
-        config.limits,
-      ),
-      pool: new WindowPool(),
-      dial: () => {
-        status.dialled();
-        return dialGateway(dialer);
-      },
-      token: async () => (inForce.token ? await inForce.token.read() : ''),
-      trust: () => trust.forDial(),
-      onOpen,
-      onNotice: notice => tell(notice.text),
-      onUp: dialled => {
-        const { welcome } = dialled;
-        lastFailure = '';
-        up = true;
-        trust.up(dialled);
-        status.began(dialled.session);
-        first.resolve(dialled);
-        log.info({ session: welcome.session, gateway: welcome.instance, as: welcome.principal }, 'tunnel up');
-      },
-      onResumed: awayMs => {
-        status.resumed();
-        lastFailure = '';
-        log.info({ awayMs: Math.round(awayMs) }, 'tunnel resumed');
-      },
-      onDown: error => {
-        status.failed(error);
-        if (!up && isFinal(error)) return first.reject(error);
-        // The same failure again and again is one line.
-        if (error.message === lastFailure) return;
-        lastFailure = error.message;
-        const what = up ? 'tunnel down; trying again' : 'no gateway yet; trying again';
-        log.warn({ reason: error.code, detail: error.message }, what);
-      },
-    },
+  const limits = connectionLimitsOf(
+    role === 'expose' ? { ...defaultTunnelLimits, ...exposeLimits } : defaultTunnelLimits,
+    config.limits,
   );
+  const pool = new WindowPool();
+  const makeClient = (kept?: KeptClient): TunnelClient =>
+    new TunnelClient(
+      {
+        role,
+        target: role === 'expose' ? target : '',
+        instanceKey: key,
+        software: `lockwire/${version} ${role}`,
+        ...defaultRedial,
+      },
+      {
+        clock,
+        log,
+        limits,
+        pool,
+        ...(kept ? { claims: kept.claims, onInstances: kept.onInstances } : {}),
+        dial: () => {
+          status.dialled();
+          return dialGateway(dialer);
+        },
+        token: async () => (inForce.token ? await inForce.token.read() : ''),
+        trust: () => trust.forDial(),
+        onOpen,
+        onNotice: notice => tell(notice.text),
+        onUp: dialled => {
+          const { welcome } = dialled;
+          kept?.onUp(dialled);
+          lastFailure = '';
+          up = true;
+          trust.up(dialled);
+          status.began(dialled.session);
+          first.resolve(dialled);
+          log.info(
+            { session: welcome.session, gateway: welcome.instance, as: welcome.principal },
+            'tunnel up',
+          );
+        },
+        onResumed: awayMs => {
+          status.resumed();
+          lastFailure = '';
+          log.info({ awayMs: Math.round(awayMs) }, 'tunnel resumed');
+        },
+        onDown: error => {
+          status.failed(error);
+          if (!up && isFinal(error)) return first.reject(error);
+          // The same failure again and again is one line.
+          if (error.message === lastFailure) return;
+          lastFailure = error.message;
+          log.warn({ reason: error.code, detail: error.message }, whatIsDown(up, kept));
+        },
+      },
+    );
+  const tunnels = makeTunnels(makeClient);
   const reload = (cause: string): void => {
     const loaded = ports.load?.() ?? Promise.resolve(inForce);
     loaded
@@ -125,7 +139,7 @@ export function makeTunnelSide(
         dialer = makeDialer(next, clock);
         inForce = next;
         watch.watch(next.files);
-        void client.renewNow(another);
+        void tunnels.renewNow(another);
         log.info({ cause }, 'token and certificates were read anew');
       })
       .catch((error: unknown) =>
@@ -134,11 +148,11 @@ export function makeTunnelSide(
   };
   const watch = watchFiles(config.files, clock, () => reload('a file changed'));
   return {
-    client,
+    tunnels,
     status,
     firstSession: () => {
       givenUp?.addEventListener('abort', () => first.reject(new LockwireError('closed', 'told to end')));
-      client.startPatiently();
+      tunnels.startPatiently();
       return first.promise;
     },
     reload,
@@ -147,6 +161,13 @@ export function makeTunnelSide(
       key.release();
     },
   };
+}
+
+function whatIsDown(up: boolean, kept: KeptClient | undefined): string {
+  if (!up) return 'no gateway yet; trying again';
+  return kept?.looking()
+    ? 'no tunnel to one of the gateway processes; trying again'
+    : 'tunnel down; trying again';
 }
 
 function trustOf(key: HeldKey, { enrollment, log }: SidePorts): GatewayTrust {

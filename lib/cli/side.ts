@@ -107,7 +107,13 @@ function readyLine(role: 'connect' | 'expose', config: LoadedClientConfig, runni
   const via = `target ${config.target} through ${host}:${port} as ${running.principal}`;
   return role === 'connect'
     ? `lockwire: connect ready on ${running.address}, ${via}${running.proxy ? `, CONNECT proxy on ${running.proxy}` : ''}${admin}`
-    : `lockwire: expose ready for ${running.address}, ${via}${admin}${wayPast(running)}`;
+    : `lockwire: expose ready for ${running.address}, ${via}${ofGateways(running)}${admin}${wayPast(running)}`;
+}
+
+/** It serves with the first tunnel; the others follow. */
+function ofGateways({ gateways }: RunningSide): string {
+  const { tunnels, instances } = gateways?.() ?? { tunnels: 1, instances: 1 };
+  return instances === 1 ? '' : `, tunnels to ${tunnels} of ${instances} gateway processes so far`;
 }
 
 /** In the line that people read, since the log may be nobody's. */

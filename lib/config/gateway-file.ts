@@ -17,6 +17,7 @@ export interface GatewayFile {
     readonly bind?: string | undefined;
     readonly tls?: undefined;
   };
+  readonly instances: number;
   readonly drainTimeout: number;
   readonly masking?: undefined;
   readonly record?: undefined;

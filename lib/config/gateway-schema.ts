@@ -299,6 +299,10 @@ export const gatewaySchema: z.ZodType<GatewayFile> = matching<GatewayFile>()(
       limits: limitsSchema.prefault({}).meta({ description: 'Bounds of sessions and streams.' }),
       store: storeSchema,
       admin: adminSchema,
+      instances: count(1, 64).meta({
+        description:
+          'Gateway processes behind one address (of a balancer), this one among them; one that drains does not count. Every `expose` keeps a tunnel to each.',
+      }),
       drainTimeout: duration('10m', { min: '0ms', max: '24h' }).meta({
         description: 'How long live streams run on after SIGTERM.',
       }),

@@ -55,6 +55,7 @@ export async function loadGatewayConfig(
     limits: parsed.data.limits,
     store: { kind: parsed.data.store.kind, path: resolve(directory, parsed.data.store.path) },
     admin,
+    instances: parsed.data.instances,
     drainTimeoutMs: parsed.data.drainTimeout,
     warnings: document.problems,
     development: material.development,

@@ -17,6 +17,8 @@ export interface LoadedGatewayConfig {
   /** Absolute directory of the state. */
   readonly store: { readonly kind: 'embedded'; readonly path: string };
   readonly admin: { readonly socketPath: string; readonly bind?: HostPort };
+  /** Gateway processes behind one address, this one among them. */
+  readonly instances: number;
   readonly drainTimeoutMs: number;
   /** Absolute paths of all that was read, the config itself first. */
   readonly files: readonly string[];

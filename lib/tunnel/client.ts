@@ -1,15 +1,17 @@
 import type { Timer } from '../core/clock.ts';
-import { codeOf, LockwireError, messageOf } from '../core/errors.ts';
-import type { DialledConnection, InstanceKey, Log } from '../core/ports.ts';
+import { LockwireError, messageOf } from '../core/errors.ts';
+import type { InstanceKey } from '../core/ports.ts';
 import type { CloseReason } from '../core/session.ts';
 import { TokenBucket } from '../core/token-bucket.ts';
 import type { Role } from '../wire/tunnel/frames.ts';
+import type { TunnelClientPorts } from './client-ports.ts';
 import { CredentialRenewal, tokenDigest } from './credential-renewal.ts';
-import { type DialHandshake, type Dialled, dialTunnel, type Fresh, TunnelRefused } from './handshake-dial.ts';
+import { type GoneLimits, GoneWatch } from './gone.ts';
+import { type Dialled, dialTunnel, type Fresh, OtherInstance, TunnelRefused } from './handshake-dial.ts';
 import type { TunnelSession } from './session.ts';
-import type { SessionPorts } from './session-ports.ts';
+import { timely } from './timely-dial.ts';
 
-export interface TunnelClientOptions {
+export interface TunnelClientOptions extends GoneLimits {
   readonly role: Role;
   /** The target that an expose serves; '' for a connect. */
   readonly target: string;
@@ -28,8 +30,6 @@ export interface TunnelClientOptions {
    * gateway keeps what was cut off for seconds only, and a try may hang in a network that swallows it.
    */
   readonly firstResumeTimeoutMs: number;
-  /** A gateway whose port refuses connections for so long is gone: a session is kept in a process. */
-  readonly refusedForMs: number;
   /**
    * A credential that was refused is shown again after so long, unless there is another one sooner: a source may fail
    * 20 times a minute, and its neighbours behind the same address need those too.
@@ -45,26 +45,10 @@ export const defaultRedial: Omit<TunnelClientOptions, 'role' | 'target' | 'insta
   promptRedialsBurst: 20,
   firstResumeTimeoutMs: 2_000,
   refusedForMs: 3_000,
+  elsewhereForMs: 3_000,
+  elsewhereRedialMs: 200,
   refusedCredentialMs: 60_000,
 };
-
-export interface TunnelClientPorts
-  extends Omit<SessionPorts, 'onClosed' | 'onGoAway' | 'onRenew' | 'onRenewed' | 'onDetached'> {
-  readonly log: Log;
-  dial(): Promise<DialledConnection>;
-  /** The current token; '' where the TLS client certificate is the credential. */
-  token(): Promise<string>;
-  /** What binds this instance and its gateway to each other, asked before each dial; nothing where absent. */
-  trust?(): Pick<DialHandshake, 'gatewayKey' | 'gatewayFingerprint' | 'enrollment'>;
-  onUp(dialled: Fresh): void;
-  /** The connection was lost and another took its place; the streams noticed nothing. */
-  onResumed(awayMs: number): void;
-  /** The session is gone, or dialling failed; another try follows. */
-  onDown(error: LockwireError): void;
-}
-
-/** Refusals that no other try of the same session would change. */
-const ending: ReadonlySet<string> = new Set(['denied', 'unauthenticated', 'revoked', 'expired', 'protocol']);
 
 /** Refusals of the credential itself: the same one would be refused again, and count as another failure. */
 const refusedCredential: ReadonlySet<string> = new Set(['unauthenticated', 'expired']);
@@ -77,9 +61,11 @@ export class TunnelClient {
   /** Of the session: what proves that we may resume it. */
   #secret: Uint8Array = new Uint8Array();
   #attempt = 0;
+  /** Its gateway process, and how many stand behind the address. */
+  #instance: string | undefined;
+  #instances = 1;
   #dialling = false;
-  /** Monotonic: since when the gateway's port refuses connections. */
-  #refusedSinceMs: number | undefined;
+  readonly #gone: GoneWatch;
   /** Sessions whose gateway drains: their streams run on. */
   readonly #draining = new Set<TunnelSession>();
   readonly #renewal: CredentialRenewal;
@@ -98,6 +84,7 @@ export class TunnelClient {
   constructor(options: TunnelClientOptions, ports: TunnelClientPorts) {
     this.#options = options;
     this.#ports = ports;
+    this.#gone = new GoneWatch(options);
     const { promptRedialsPerSecond, promptRedialsBurst } = options;
     this.#renewal = new CredentialRenewal(ports);
     this.#prompt = new TokenBucket(promptRedialsPerSecond, promptRedialsBurst, ports.clock.monotonic());
@@ -105,7 +92,7 @@ export class TunnelClient {
 
   /** Dials until there is a session, and again whenever it is lost. */
   startPatiently(): void {
-    void this.#dialAgain();
+    this.#dialIn(0);
   }
 
   /** The session that takes new streams, waiting for one at most so long. */
@@ -148,18 +135,29 @@ export class TunnelClient {
   }
 
   async #dial(): Promise<void> {
+    const claimed = new Set<string>();
+    try {
+      await this.#dialFor(claimed);
+    } finally {
+      // What came of it has its claim; what came to nothing has none.
+      for (const instance of claimed) this.#ports.claims?.release(instance);
+    }
+  }
+
+  async #dialFor(claimed: Set<string>): Promise<void> {
     const { role, target, instanceKey, software } = this.#options;
     const token = await this.#ports.token();
     this.#shown = tokenDigest(token);
     if (this.#shown !== this.#refused) this.#refused = undefined;
     const startedMs = this.#ports.clock.monotonic();
     const withinMs = this.#tryTimeoutMs();
-    const connection = await this.#connection(withinMs);
+    const connection = await timely(this.#ports.dial(), withinMs, this.#ports.clock);
     const lost = this.#awaitsResume ? this.#session : undefined;
     if (lost) this.#attempt += 1;
     const leftMs = Math.max(1, withinMs - (this.#ports.clock.monotonic() - startedMs));
     const { limits } = this.#ports;
     let own: TunnelSession | undefined;
+    let instances: number | undefined;
     const dialled = await dialTunnel(
       connection.carrier,
       {
@@ -172,6 +170,7 @@ export class TunnelClient {
         software,
         ...(lost ? { resume: { session: lost, secret: this.#secret, attempt: this.#attempt } } : {}),
         ...this.#ports.trust?.(),
+        wants: instance => this.#wants(instance, lost, claimed),
       },
       {
         ...this.#ports,
@@ -181,22 +180,62 @@ export class TunnelClient {
         onRenewed: expiresAt => {
           if (own) this.#renewal.renewed(own, expiresAt);
         },
+        onInstances: count => {
+          instances = count;
+          if (own) this.#counted(own, count);
+        },
         onDetached: reason => this.#detached(own, reason),
         onClosed: reason => this.#lost(own, reason),
       },
     );
-    this.#refusedSinceMs = undefined;
+    this.#gone.reset();
     this.#refused = undefined;
     if (dialled.resumed) return this.#resumed(dialled, token);
     own = dialled.session;
+    if (dialled.welcome.instance === this.#instance) {
+      // The same process, which forgot the session: its claim goes over to the new one.
+      this.#instance = undefined;
+      claimed.add(dialled.welcome.instance);
+    }
     // Before the new one counts: the gateway knows the old one no more.
     lost?.close({ code: 'session-lost', text: 'the gateway was restarted and knows the session no more' });
     if (own.state !== 'open') {
       own.close({ code: 'shutdown', text: 'goes away at once' });
       throw new LockwireError('unavailable', 'the gateway ended the session at once');
     }
-    if (this.#stopped) own.close({ code: 'shutdown', text: 'stopping' });
-    else this.#up(dialled, token);
+    if (this.#stopped) {
+      own.close({ code: 'shutdown', text: 'stopping' });
+      throw new LockwireError('closed', 'stopping');
+    }
+    claimed.clear();
+    this.#up(dialled, token);
+    // It came right behind the Welcome.
+    if (instances !== undefined) this.#counted(own, instances);
+  }
+
+  /** Whether this process is the one: that of the session that waits, or one that is nobody's yet. */
+  #wants(instance: string, lost: TunnelSession | undefined, claimed: Set<string>): boolean {
+    if (lost && instance === this.#instance) return true;
+    if (this.#stopped && !lost) return false;
+    // Its own may well be behind the same address still.
+    if (lost && this.#instances > 1) return false;
+    if (this.#ports.claims?.claim(instance) === false) return false;
+    claimed.add(instance);
+    return true;
+  }
+
+  #counted(session: TunnelSession, instances: number): void {
+    if (session !== this.#session) return;
+    this.#instances = instances;
+    this.#ports.onInstances?.(instances);
+  }
+
+  /** The session is over, or its gateway takes nothing new: another may have a session there. */
+  #leave(): void {
+    const instance = this.#instance;
+    this.#instance = undefined;
+    this.#gone.reset();
+    if (instance !== undefined) this.#ports.claims?.release(instance);
   }
 
   /** How long the whole try may take, from the dial on. */
@@ -208,22 +247,6 @@ export class TunnelClient {
     const timeoutMs = leastMs * 2 ** Math.min(this.#tries, 8);
     this.#tries += 1;
     return Math.min(timeoutMs, 2 * handshakeTimeoutMs);
-  }
-
-  async #connection(withinMs: number): Promise<DialledConnection> {
-    const dialling = this.#ports.dial();
-    const late = Promise.withResolvers<never>();
-    const timer = this.#ports.clock.after(withinMs, () =>
-      late.reject(new LockwireError('timeout', `no connection to the gateway within ${withinMs} ms`)),
-    );
-    try {
-      return await Promise.race([dialling, late.promise]);
-    } catch (error) {
-      dialling.then(discard, () => {});
-      throw error;
-    } finally {
-      timer.cancel();
-    }
   }
 
   /** The session waits for another connection. */
@@ -243,6 +266,8 @@ export class TunnelClient {
   #up(dialled: Fresh, token: string): void {
     this.#session = dialled.session;
     this.#secret = dialled.welcome.sessionSecret;
+    this.#instance = dialled.welcome.instance;
+    this.#instances = dialled.welcome.instances;
     this.#attempt = 0;
     this.#tries = 0;
     this.#upAtMs = this.#ports.clock.monotonic();
@@ -272,6 +297,7 @@ export class TunnelClient {
       { session: session.facts.id, reason: reason.text },
       'gateway goes away; dialling again',
     );
+    this.#leave();
     this.#redialAfterUp();
   }
 
@@ -298,16 +324,18 @@ export class TunnelClient {
     if (session === undefined || this.#draining.delete(session)) return;
     if (session !== this.#session || this.#stopped) return;
     this.#session = undefined;
+    this.#leave();
     this.#ports.onDown(new LockwireError('unavailable', `tunnel lost: ${reason.text || reason.code}`));
     this.#redialAfterUp();
   }
 
   /** At once after a session that lasted; a gateway that takes us up and drops us again is not hammered. */
   #redialAfterUp(): void {
+    if (this.#stopped) return;
     const lastedMs = this.#ports.clock.monotonic() - this.#upAtMs;
     if (lastedMs < this.#options.maxRedialMs) return this.#redialLater();
     this.#failures = 0;
-    void this.#dialAgain();
+    this.#dialIn(0);
   }
 
   async #dialAgain(): Promise<void> {
@@ -320,8 +348,7 @@ export class TunnelClient {
       if (!this.#needsConnection) return;
       const failure =
         error instanceof LockwireError ? error : new LockwireError('unavailable', messageOf(error));
-      this.#ports.onDown(failure);
-      this.#giveUpOn(failure);
+      this.#failed(failure);
       this.#redialLater();
     } finally {
       this.#dialling = false;
@@ -340,42 +367,37 @@ export class TunnelClient {
     this.#redial = undefined;
   }
 
-  /** A detached session ends before its patience where it is sure that nothing will take it up. */
-  #giveUpOn(failure: LockwireError): void {
-    const nowMs = this.#ports.clock.monotonic();
-    const refused = failure.code === 'unavailable' && codeOf(failure.cause) === 'ECONNREFUSED';
-    this.#refusedSinceMs = refused ? (this.#refusedSinceMs ?? nowMs) : undefined;
+  /** Of a dial. A detached session ends before its patience where it is sure that nothing will take it up. */
+  #failed(failure: LockwireError): void {
+    if (failure instanceof OtherInstance) {
+      this.#ports.log.debug({ detail: failure.message }, 'another process of the gateway; dialling again');
+      // What answers does not hang.
+      this.#tries = 0;
+    } else this.#ports.onDown(failure);
     if (failure instanceof TunnelRefused && refusedCredential.has(failure.reason.code))
       this.#refused = this.#shown;
+    const verdict = this.#gone.failed(failure, this.#ports.clock.monotonic());
     const session = this.#session;
-    if (session === undefined || session.attached) return;
-    if (failure instanceof TunnelRefused && ending.has(failure.reason.code)) session.close(failure.reason);
-    else if (
-      this.#refusedSinceMs !== undefined &&
-      nowMs - this.#refusedSinceMs >= this.#options.refusedForMs
-    ) {
-      session.close({ code: 'session-lost', text: `the gateway is gone: ${failure.message}` });
-    }
+    if (verdict && session && !session.attached) session.close(verdict);
   }
 
   /** Doubling, with up to half of it left to chance, so that a thousand clients don't come back at once. */
   #redialLater(): void {
     const { firstRedialMs, maxRedialMs, refusedCredentialMs } = this.#options;
-    // While streams wait for the verdict on a gateway that refuses, it is asked more often.
-    const most = this.#refusedSinceMs === undefined || this.#session === undefined ? maxRedialMs : 1_000;
+    const most = (this.#session && this.#gone.mostRedialMs) ?? maxRedialMs;
     const backOffMs = Math.min(most, firstRedialMs * 2 ** Math.min(this.#failures, 16));
     const delayMs = this.#refused === undefined ? backOffMs : refusedCredentialMs;
     this.#failures += 1;
+    this.#dialIn(delayMs * (0.5 + Math.random() / 2));
+  }
+
+  #dialIn(delayMs: number): void {
     this.#cancelRedial();
-    this.#redial = this.#ports.clock.after(delayMs * (0.5 + Math.random() / 2), () => {
+    const waitMs = this.#awaitsResume ? delayMs : (this.#ports.claims?.pace(delayMs) ?? delayMs);
+    if (waitMs <= 0) return void this.#dialAgain();
+    this.#redial = this.#ports.clock.after(waitMs, () => {
       this.#redial = undefined;
       void this.#dialAgain();
     });
   }
-}
-
-/** A connection that came too late. */
-function discard({ carrier }: DialledConnection): void {
-  carrier.start({ data() {}, end() {}, closed() {} });
-  carrier.destroy();
 }

@@ -52,6 +52,13 @@ export class RefusedResume extends LockwireError {
   }
 }
 
+/** The peer left before it said anything: it only wanted to know which gateway process answers. */
+export class LeftAtChallenge extends LockwireError {
+  constructor(text: string) {
+    super('closed', text);
+  }
+}
+
 export interface Admitted {
   readonly session: TunnelSession;
   readonly hello: Hello;
@@ -116,7 +123,7 @@ class Accepting implements LinkHandler {
 
   begin(link: Link): void {
     this.#link = link;
-    const { gatewayKey, exporter, rotation = new Uint8Array(0) } = this.#options;
+    const { gatewayKey, exporter, rotation = new Uint8Array(0), instance } = this.#options;
     link.start();
     link.send(0, {
       type: 'challenge',
@@ -124,6 +131,7 @@ class Accepting implements LinkHandler {
       gatewayKey: gatewayKey.publicKey,
       signature: gatewayKey.sign(challengeMessage(exporter, this.#nonce)),
       rotation,
+      instance,
     });
     this.#sentMs = this.#clock.monotonic();
   }
@@ -149,8 +157,10 @@ class Accepting implements LinkHandler {
 
   closed(reason: CloseReason): void {
     if (this.#state.awaiting === 'nothing') return;
+    const text = `closed before Welcome: ${reason.text}`;
+    const silent = this.#state.awaiting === 'hello' && this.#resume === undefined;
     this.#over();
-    this.#reject(new LockwireError('closed', `closed before Welcome: ${reason.text}`));
+    this.#reject(silent ? new LeftAtChallenge(text) : new LockwireError('closed', text));
   }
 
   #hello(hello: Hello): void {

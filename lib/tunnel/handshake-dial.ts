@@ -43,6 +43,11 @@ export interface DialHandshake {
   readonly resume?: Resumption;
   /** `serve` where absent. */
   readonly purpose?: Purpose;
+  /**
+   * Whether this gateway process, whose Challenge is proven, is one that is wanted: if not, the connection ends before
+   * anything is shown to it, with OtherInstance. Any where absent.
+   */
+  readonly wants?: (instance: string) => boolean;
   /** The Challenge has proven that this gateway key sees the same TLS connection; nothing was shown to it yet. */
   readonly onProven?: (gatewayKey: Uint8Array) => void;
 }
@@ -67,6 +72,16 @@ export interface Fresh {
 export type Dialled =
   | Fresh
   | { readonly resumed: true; readonly session: TunnelSession; readonly expiresAt: number };
+
+/** The gateway process that answered is none that was wanted. */
+export class OtherInstance extends LockwireError {
+  constructor(instance: string) {
+    super(
+      'unavailable',
+      `gateway process ${safeText(instance)} answered, which is not the one that is wanted`,
+    );
+  }
+}
 
 /** A gateway's refusal, with its decision. */
 export class TunnelRefused extends LockwireError {
@@ -102,6 +117,7 @@ type State =
       readonly awaiting: 'welcome' | 'resumed';
       readonly bound: Bound;
       readonly gatewayKey: Uint8Array;
+      readonly instance: string;
       readonly sentMs: number;
     }
   | { readonly awaiting: 'nothing' };
@@ -166,7 +182,7 @@ class Dialling implements LinkHandler {
     this.#fail(new LockwireError('unavailable', `the gateway closed the connection: ${reason.text}`));
   }
 
-  #challenged({ nonce, gatewayKey, signature, rotation }: Challenge): void {
+  #challenged({ nonce, gatewayKey, signature, rotation, instance }: Challenge): void {
     const { exporter, role, target, token, instanceKey, software, enrollment = '', resume } = this.#hello;
     const { gatewayKey: pinned, gatewayFingerprint: expected = '', purpose = 'serve' } = this.#hello;
     // Before anything is shown to it: neither a token nor a one-time code goes to a gateway that is not the one.
@@ -181,10 +197,11 @@ class Dialling implements LinkHandler {
       return this.#intercepted('the two ends see different TLS connections');
     }
     this.#hello.onProven?.(gatewayKey);
+    if (this.#hello.wants?.(instance) === false) return this.#fail(new OtherInstance(instance));
     const clientNonce = randomBytes(keyBytes);
     const bound: Bound = { exporter, role, gatewayNonce: nonce, clientNonce };
     const awaiting = resume ? 'resumed' : 'welcome';
-    this.#state = { awaiting, bound, gatewayKey, sentMs: this.#clock.monotonic() };
+    this.#state = { awaiting, bound, gatewayKey, instance, sentMs: this.#clock.monotonic() };
     if (resume) this.#sendResume(resume, exporter);
     this.#link?.send(0, {
       type: 'hello',
@@ -204,6 +221,9 @@ class Dialling implements LinkHandler {
   #welcomed(state: Extract<State, { awaiting: 'welcome' | 'resumed' }>, welcome: Welcome): void {
     if (!verifyProof(state.gatewayKey, welcomeMessage(state.bound), welcome.signature)) {
       return this.#intercepted('its Welcome is not signed by the key of its Challenge');
+    }
+    if (welcome.instance !== state.instance) {
+      return this.#fail(new LockwireError('protocol', 'the gateway welcomes as another process than it was'));
     }
     const link = this.#link;
     if (link === undefined) return;

@@ -33,6 +33,8 @@ export interface SessionPorts {
   onRenew(token: string): Promise<{ readonly expiresAt: number }>;
   /** The gateway took the renewed credential. */
   onRenewed(expiresAt: number): void;
+  /** The gateway says anew how many of its processes stand behind the address. */
+  onInstances?(instances: number): void;
   /** The connection is lost; `resume` brings another, or patience runs out. */
   onDetached(reason: CloseReason): void;
   /** The last event. */

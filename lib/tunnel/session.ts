@@ -159,6 +159,11 @@ export class TunnelSession implements LinkHandler, StreamHost {
     this.send(0, { type: 'renew', token });
   }
 
+  /** Of a gateway: another number of processes stands behind the address than it said before. */
+  tellInstances(instances: number): void {
+    this.send(0, { type: 'instances', instances });
+  }
+
   /**
    * Takes no new streams; those that are open run on, and the session ends with the last. What the peer is told is
    * `shutdown`: any other code but `done` would end the session there.
@@ -246,6 +251,9 @@ export class TunnelSession implements LinkHandler, StreamHost {
       case 'renewed':
         if (!this.#renewals.answered()) return this.fault('renewed answers no renew');
         return this.#ports.onRenewed(frame.expiresAt);
+      case 'instances':
+        if (this.facts.side === 'gateway') return this.fault('instances to the gateway');
+        return this.#ports.onInstances?.(frame.instances);
       default:
         // Handshake frames come once, and at the start of a connection.
         return this.fault(`${frame.type} in an open session`);

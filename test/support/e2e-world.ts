@@ -51,6 +51,7 @@ export interface GatewaySettings {
   readonly store?: string;
   readonly admin?: object;
   readonly drainTimeout?: string;
+  readonly instances?: number;
 }
 
 /** A gateway process and where it is. */
@@ -178,6 +179,7 @@ export class World {
       ...(settings.limits ? { limits: settings.limits } : {}),
       store: { kind: 'embedded', path: store },
       admin: { socket: `${store}/admin.sock`, ...settings.admin },
+      ...(settings.instances ? { instances: settings.instances } : {}),
       ...(settings.drainTimeout ? { drainTimeout: settings.drainTimeout } : {}),
     };
     return this.file(`${name}.json`, JSON.stringify(config, null, 2));

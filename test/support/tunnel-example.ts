@@ -38,6 +38,7 @@ function lines(): Line[] {
       gatewayKey: gateway.publicKey,
       signature: gateway.sign(challengeMessage(exporter, gatewayNonce)),
       rotation: new Uint8Array(0),
+      instance: 'g1',
     }),
     control('▶', 0, {
       type: 'hello',

@@ -13,6 +13,8 @@ export interface Challenge {
   readonly signature: Uint8Array;
   /** Former keys with their signatures, oldest first; empty where the key was never changed. */
   readonly rotation: Uint8Array;
+  /** The gateway process. */
+  readonly instance: string;
 }
 
 export interface Hello {
@@ -124,6 +126,12 @@ export interface Renewed {
   readonly expiresAt: number;
 }
 
+/** How many gateway processes stand behind the address from now on. */
+export interface Instances {
+  readonly type: 'instances';
+  readonly instances: number;
+}
+
 /** Every frame but data, whose payload never becomes part of an object. */
 export type ControlFrame =
   | Challenge
@@ -142,6 +150,7 @@ export type ControlFrame =
   | Resume
   | Resumed
   | Renew
-  | Renewed;
+  | Renewed
+  | Instances;
 
 export type FrameType = ControlFrame['type'];

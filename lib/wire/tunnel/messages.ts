@@ -64,6 +64,7 @@ export const messages: readonly Message[] = [
     bytes('gatewayKey', keyBytes),
     bytes('signature', signatureBytes),
     blob('rotation', maxRotationBytes),
+    text('instance', maxIdBytes),
   ]),
   message('hello', 3, { ...unsequenced, maxBytes: maxCredentialBodyBytes }, [
     bytes('nonce', keyBytes),
@@ -114,6 +115,7 @@ export const messages: readonly Message[] = [
   ]),
   message('renew', 18, { ...session, maxBytes: maxCredentialBodyBytes }, [text('token', maxTokenBytes)]),
   message('renewed', 19, session, [uint('expiresAt', maxInteger)]),
+  message('instances', 20, session, [uint('instances', maxUint32)]),
 ];
 
 /** Field number of a data frame's payload. */

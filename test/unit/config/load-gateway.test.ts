@@ -120,7 +120,7 @@ const mistakes: readonly [string, (config: Config) => void, ...string[]][] = [
     c => {
       c.zzzzzz = 1;
     },
-    'zzzzzz: unknown key; expected one of $schema, listeners, identity, targets, policy, limits, store, admin, drainTimeout',
+    'zzzzzz: unknown key; expected one of $schema, listeners, identity, targets, policy, limits, store, admin, instances, drainTimeout',
   ],
   [
     'an unknown key whose value may be a secret',

@@ -2,8 +2,13 @@ import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import type { LockwireError } from '../../../lib/core/errors.ts';
 import type { InstanceKey } from '../../../lib/core/ports.ts';
-import { type Admit, acceptTunnel } from '../../../lib/tunnel/handshake-accept.ts';
-import { type DialHandshake, type Dialled, dialTunnel } from '../../../lib/tunnel/handshake-dial.ts';
+import { type Admit, acceptTunnel, LeftAtChallenge } from '../../../lib/tunnel/handshake-accept.ts';
+import {
+  type DialHandshake,
+  type Dialled,
+  dialTunnel,
+  OtherInstance,
+} from '../../../lib/tunnel/handshake-dial.ts';
 import { defaultTunnelLimits } from '../../../lib/tunnel/options.ts';
 import { type Bound, challengeMessage, helloMessage, welcomeMessage } from '../../../lib/tunnel/proof.ts';
 import { RefusedHello } from '../../../lib/tunnel/refused-hello.ts';
@@ -64,6 +69,7 @@ function dial(overrides: Partial<DialHandshake> = {}) {
       nonce,
       gatewayKey: key.publicKey,
       rotation: new Uint8Array(0),
+      instance: 'g1',
       signature: key.sign(challengeMessage(seen, nonce)),
     });
   const welcome = (key: InstanceKey = gatewayKey, change: Partial<Bound> = {}): Welcome => {
@@ -420,6 +426,72 @@ t.test(
       a.clock.advance(2_000);
       t.ok(a.rogue.destroyed);
     }
+  },
+);
+
+t.test('wants: a dialler that does not want this process hangs up and has not sent a byte', async t => {
+  const asked: string[] = [];
+  const d = dial({
+    wants: instance => {
+      asked.push(instance);
+      return false;
+    },
+  });
+  d.challenge();
+  await settle();
+  t.match(d.outcome(), { code: 'unavailable', message: /gateway process g1 answered/ });
+  t.ok(d.outcome() instanceof OtherInstance);
+  t.same(asked, ['g1']);
+  t.equal(d.wrote().byteLength, 0);
+  t.ok(d.rogue.destroyed);
+});
+
+t.test(
+  'wants: nobody is asked before the Challenge is proven; one that is wanted gets its Hello',
+  async t => {
+    const asked: string[] = [];
+    const wants = (instance: string): boolean => asked.push(instance) > 0;
+    const intercepted = dial({ wants });
+    intercepted.challenge(randomBytes(32));
+    await settle();
+    t.match(intercepted.outcome(), { code: 'intercepted' });
+    t.same(asked, []);
+    const d = dial({ wants });
+    d.challenge();
+    await settle();
+    d.rogue.send(0, d.welcome());
+    await settle();
+    t.match(d.outcome(), { resumed: false, welcome: { instance: 'g1' } });
+    t.same(asked, ['g1']);
+  },
+);
+
+t.test('a Welcome of another process than the Challenge’s is refused', async t => {
+  const d = dial();
+  d.challenge();
+  await settle();
+  d.rogue.send(0, { ...d.welcome(), instance: 'g2' });
+  await settle();
+  t.match(d.outcome(), { code: 'protocol', message: /welcomes as another process/ });
+});
+
+t.test(
+  'a client that leaves at the Challenge was not refused; one that leaves after a Resume was',
+  async t => {
+    const silent = accept();
+    await settle();
+    t.match(silent.rogue.frames('challenge'), [{ instance: 'g1' }]);
+    silent.rogue.hangUp();
+    await settle();
+    t.ok(silent.outcome() instanceof LeftAtChallenge);
+    t.match(silent.outcome(), { code: 'closed' });
+    const spoke = accept();
+    await settle();
+    spoke.rogue.send(0, { type: 'resume', session: 's0', attempt: 1, received: 0, proof: randomBytes(32) });
+    spoke.rogue.hangUp();
+    await settle();
+    t.match(spoke.outcome(), { code: 'closed' });
+    t.notOk(spoke.outcome() instanceof LeftAtChallenge);
   },
 );
 

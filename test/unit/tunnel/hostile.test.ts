@@ -185,6 +185,11 @@ const attacks: Attack[] = [
     said: /notice to the gateway/,
   },
   {
+    name: 'an Instances to the gateway',
+    attack: a => a.rogue.send(0, { type: 'instances', instances: 2 }),
+    said: /instances to the gateway/,
+  },
+  {
     name: 'a Renewed to the gateway',
     attack: a => a.rogue.send(0, { type: 'renewed', expiresAt: 1e15 }),
     said: /renewed answers no renew/,
@@ -207,6 +212,7 @@ const attacks: Attack[] = [
         nonce: Buffer.alloc(32),
         gatewayKey: Buffer.alloc(32),
         rotation: new Uint8Array(0),
+        instance: 'g1',
         signature: Buffer.alloc(64),
       },
     ] as const

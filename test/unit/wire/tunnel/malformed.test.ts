@@ -18,7 +18,7 @@ const corpus: [string, string, RegExp][] = [
   ['a body longer than its frame', '04 0803 4201', /disagree/],
   ['a body shorter than its frame', '05 0803 4200 00', /disagree/],
   ['a tag that is not minimal', '05 0803 c200 00', /malformed varint/],
-  ['an unknown body', '05 0803 a20100', /tag 162/],
+  ['an unknown body', '05 0803 aa0100', /tag 170/],
   ['a body as a varint', '04 0803 4000', /tag 64/],
   ['a group', '04 0803 4300', /tag 67/],
   ['data on stream 0', '03 7a01 00', /data on stream 0/],
