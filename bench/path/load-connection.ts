@@ -18,28 +18,29 @@ export async function open(order: LoadOrder): Promise<Socket> {
 const contexts = new Map<string, SecureContext>();
 
 /** One context for all connections: making it costs as much as half a handshake. */
-function contextOf({ ca, cert, key }: NonNullable<LoadOrder['tls']>): SecureContext {
-  const name = `${ca}${cert}`;
+function contextOf({ ca, clients }: NonNullable<LoadOrder['tls']>, number: number): SecureContext {
+  const client = clients?.[number % clients.length];
+  const name = `${ca}${client?.cert}`;
   const known = contexts.get(name);
   if (known !== undefined) return known;
   const context = createSecureContext({
     ca,
     minVersion: 'TLSv1.3',
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
+    ...client,
   });
   contexts.set(name, context);
   return context;
 }
 
-export async function openTls(order: LoadOrder, alpn?: string): Promise<TLSSocket> {
+/** `number` of the connections that the load makes. */
+export async function openTls(order: LoadOrder, alpn?: string, number = 0): Promise<TLSSocket> {
   const { port, tls } = order;
   if (tls === undefined) throw new Error(`${order.kind} needs TLS`);
   const socket = connectTls({
     host: '127.0.0.1',
     port,
     servername: tls.serverName,
-    secureContext: contextOf(tls),
+    secureContext: contextOf(tls, number),
     ...(alpn === undefined ? {} : { ALPNProtocols: [alpn] }),
   });
   socket.setNoDelay(true);

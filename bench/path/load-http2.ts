@@ -53,8 +53,8 @@ class Client {
     });
   }
 
-  static async open(order: LoadOrder, fail: (error: Error) => void): Promise<Client> {
-    return new Client(order, await openTls(order, 'h2'), fail);
+  static async open(order: LoadOrder, fail: (error: Error) => void, number = 0): Promise<Client> {
+    return new Client(order, await openTls(order, 'h2', number), fail);
   }
 
   /** Opens a stream. */
@@ -96,7 +96,7 @@ async function withClients<T>(order: LoadOrder, run: (clients: readonly Client[]
   failed.promise.catch(() => {});
   try {
     for (let number = 0; number < (order.connections ?? 1); number += 1) {
-      clients.push(await Client.open(order, failed.reject));
+      clients.push(await Client.open(order, failed.reject, number));
     }
     return await Promise.race([run(clients), failed.promise]);
   } finally {

@@ -12,7 +12,10 @@ export interface Material {
   readonly server: { readonly cert: string; readonly key: string; readonly both: string };
   /** Of whatever dials: the load, a haproxy's own upstream leg, connect and expose. */
   readonly client: { readonly cert: string; readonly key: string; readonly both: string };
-  readonly pem: { readonly ca: string; readonly cert: string; readonly key: string };
+  readonly pem: {
+    readonly ca: string;
+    readonly clients: readonly { readonly cert: string; readonly key: string }[];
+  };
   readonly tokens: Tokens;
   /** Writes a file into the folder. */
   file(name: string, text: string): string;
@@ -29,6 +32,7 @@ export interface Tokens {
 }
 
 const tokenCount = 1_000;
+const clientCount = 10;
 
 /** The name that all the servers answer to. */
 export const serverName = 'relay.example';
@@ -51,17 +55,19 @@ export async function makeMaterial(): Promise<Material> {
     };
   };
   const names = { dns: [serverName, 'localhost'], ips: ['127.0.0.1'] };
-  const { pem: _, ...server } = await write('server', { ...names, usages: ['server'] });
-  const { pem, ...client } = await write('client', {
-    uris: ['spiffe://bench.example/load'],
-    usages: ['client'],
-  });
+  const server = await write('server', { ...names, usages: ['server'] });
+  const clients = [];
+  for (let number = 0; number < clientCount; number += 1) {
+    const uris = [`spiffe://bench.example/load-${number}`];
+    clients.push(await write(`client-${number}`, { uris, usages: ['client'] }));
+  }
+  const [client = server] = clients;
   return {
     folder,
     ca: file('ca.pem', authority.certPem),
     server,
     client,
-    pem: { ca: authority.certPem, ...pem },
+    pem: { ca: authority.certPem, clients: clients.map(({ pem }) => pem) },
     tokens: await makeTokens(file),
     file,
     remove: () => rmSync(folder, { recursive: true, force: true }),

@@ -50,7 +50,7 @@ export interface Run {
   readonly rounds: number;
   /** By `performance.now()`: from then on a row has one round. */
   readonly hurryAtMs: number;
-  /** Of the rows' amounts: less than 1 for a quick look. */
+  /** Of the rows' amounts: less than 1 for a quick look. Warming up is never less. */
   readonly share: number;
 }
 
@@ -148,17 +148,25 @@ function send(
   look: (state: 'warm' | 'held' | 'done') => void,
 ): Promise<LoadResult> {
   if (load.by === 'h2load') return runH2load(load, port, material, look);
-  const { by: _, amount, warmUp, tokens, ...shape } = load;
+  const { by: _, amount, warmUp, tokens, identities = 1, ...shape } = load;
   const whole = form === 'short' ? (amount.short ?? amount.full) : amount.full;
   const wanted = portion(whole, share);
-  const { ca, cert, key } = material.pem;
+  const { ca } = material.pem;
   const order: LoadOrder = {
     ...shape,
     port,
     amount: wanted,
-    warmUp: Math.min(portion(warmUp, share), wanted),
+    warmUp: Math.min(warmUp, whole),
     limitMs: limitMs[form],
-    ...(entry === 'plain' ? {} : { tls: { ca, serverName, ...(entry === 'tls' ? {} : { cert, key }) } }),
+    ...(entry === 'plain'
+      ? {}
+      : {
+          tls: {
+            ca,
+            serverName,
+            ...(entry === 'tls' ? {} : { clients: material.pem.clients.slice(0, identities) }),
+          },
+        }),
     ...(tokens === undefined ? {} : { tokens: material.tokens.all.slice(0, tokens) }),
   };
   return own.run(order, look);

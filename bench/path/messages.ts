@@ -6,9 +6,8 @@ export interface LoadOrder {
   readonly port: number;
   readonly tls?: {
     readonly ca: string;
-    /** The client's, where it shows one. */
-    readonly cert?: string;
-    readonly key?: string;
+    /** The clients', one connection after the other; where absent, none shows a certificate. */
+    readonly clients?: readonly { readonly cert: string; readonly key: string }[];
     readonly serverName: string;
   };
   /** Round trips, calls, messages, bytes, handshakes or connections, by kind. */

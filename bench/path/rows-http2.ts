@@ -106,8 +106,15 @@ const streamRows: readonly Row[] = [
   ),
   row(
     'long-streams',
-    '500 bidirectional streams on 10 connections, a message a second each',
-    { kind: 'h2-long-streams', connections: 10, depth: 50, amount: { full: 2_500 }, warmUp: 500 },
+    '500 bidirectional streams on 10 clients’ connections, a message a second each',
+    {
+      kind: 'h2-long-streams',
+      connections: 10,
+      depth: 50,
+      identities: 10,
+      amount: { full: 2_500 },
+      warmUp: 500,
+    },
     [
       { peer: 'envoy', must: 1.2 },
       { peer: 'nginx', aim: 1.0 },

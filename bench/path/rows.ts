@@ -35,6 +35,8 @@ export type RowLoad =
       readonly by: 'load';
       /** The first so many of the run's tokens, one a call. */
       readonly tokens?: number;
+      /** Client certificates of different names that its connections share out; one where absent. */
+      readonly identities?: number;
       /** `short` is absent where the short form has no such row. */
       readonly amount: { readonly full: number; readonly short?: number };
       readonly warmUp: number;

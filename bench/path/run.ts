@@ -196,7 +196,7 @@ const peers = peerVersions(tools);
 const rows = await main(planned);
 if (values.record) writeFileSync(recordedPath, `${JSON.stringify(recordOf(rows), null, 2)}\n`);
 const wrong = rows.flatMap(({ name, failure, verdicts }) => [
-  ...(failure === undefined ? [] : [`${name}: ${failure}`]),
+  ...(failure === undefined ? [] : [`${name}: ${failure.split('\n')[0]}`]),
   ...verdicts.filter(({ ok }) => !ok).map(({ measured, text }) => `${name}: ${measured}, ${text}`),
 ]);
 for (const line of wrong) give(`FAILED ${line}`);

@@ -58,7 +58,7 @@ function dials(material: Material, port: number): object {
 }
 
 const policy = `@id("bench-streams")
-permit (principal is Lockwire::Workload, action in [Lockwire::Action::"connect", Lockwire::Action::"expose"], resource);
+permit (principal, action in [Lockwire::Action::"connect", Lockwire::Action::"expose"], resource);
 
 @id("bench-calls")
 permit (principal, action == Lockwire::Action::"call", resource == Lockwire::Target::"bench")
