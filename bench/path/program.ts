@@ -49,6 +49,11 @@ export class Program {
     for (const program of Program.#started.splice(0)) await program.stop();
   }
 
+  /** At once, where there is no time to wait for them. */
+  static killAll(): void {
+    for (const program of Program.#started.splice(0)) program.#child.kill('SIGKILL');
+  }
+
   /** Waits for a line; throws with the output where the program ends or is too slow. */
   ready(pattern: RegExp): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {

@@ -142,6 +142,14 @@ async function main(planned: readonly Scenario[]): Promise<JudgedRow[]> {
   const material = await makeMaterial();
   const load = new Load();
   let backend: Backend | undefined;
+  // The load and the backend end with this process; the systems would not.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      Program.killAll();
+      material.remove();
+      process.exit(1);
+    });
+  }
   try {
     backend = await Backend.start([material.ca, material.server.cert, material.server.key]);
     const run: Run = { load, material, form, rounds, share, hurryAtMs };
