@@ -28,7 +28,10 @@ const config = `// The gateway's config. \`lockwire check gateway.json\` says wh
   },
 
   // What can be reached: an AutoGen host behind \`lockwire expose --target autogen\`.
-  "targets": [{ "name": "autogen", "dialect": "autogen-rpc", "via": "tunnel" }],
+  // "services" is how gRPC clients that speak TLS themselves find it, without a connect beside them.
+  "targets": [
+    { "name": "autogen", "dialect": "autogen-rpc", "via": "tunnel", "services": ["agents.AgentRpc"] },
+  ],
 
   "policy": { "files": ["policy.cedar"] },
   "store": { "kind": "embedded", "path": "./data" },
@@ -41,10 +44,11 @@ const config = `// The gateway's config. \`lockwire check gateway.json\` says wh
 const policy = `// Who may do what. What no rule permits is denied; \`lockwire policy test --config gateway.json policy.tests.json\`
 // runs the tests beside this file. docs/policy.md explains the vocabulary.
 
+// "connect" opens the target, "call" is asked for each request to it.
 @id("agents-connect")
 permit (
   principal in Lockwire::Group::"corp/agents",
-  action == Lockwire::Action::"connect",
+  action in [Lockwire::Action::"connect", Lockwire::Action::"call"],
   resource == Lockwire::Target::"autogen"
 );
 
@@ -58,6 +62,7 @@ permit (
 
 const tests = `[
   { "name": "an agent reaches the host", "principal": "user:corp:alice", "groups": ["agents"], "target": "autogen", "expect": "allow" },
+  { "name": "and may call it", "principal": "user:corp:alice", "groups": ["agents"], "action": "call", "target": "autogen", "method": "POST", "host": "127.0.0.1:50051", "path": "/agents.AgentRpc/OpenChannel", "expect": "allow" },
   { "name": "nobody else does", "principal": "user:corp:mallory", "groups": [], "target": "autogen", "expect": "deny" },
   { "name": "an agent does not serve it", "principal": "user:corp:alice", "groups": ["agents"], "action": "expose", "target": "autogen", "expect": "deny" },
   { "name": "the host's machine does", "principal": "user:corp:host-1", "groups": ["hosts"], "action": "expose", "target": "autogen", "expect": "allow" },

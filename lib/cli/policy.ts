@@ -2,7 +2,10 @@ import { type Trial, tryPolicies } from '../access/policy/try-policies.ts';
 import { loadPolicyConfig } from '../config/load-policies.ts';
 import { nearMiss } from '../config/near-miss.ts';
 import { loadPolicyTests, type PolicyTest } from '../config/policy-tests.ts';
+import { parseAuthority } from '../core/authority.ts';
+import { safeText } from '../core/bytes.ts';
 import { LockwireError } from '../core/errors.ts';
+import { ambiguousPath, type CallContext, callContext } from '../core/request-path.ts';
 import type { Principal } from '../core/session.ts';
 import { policyOptions } from '../gateway-options.ts';
 import type { Arguments, Command, CommandIo } from './command.ts';
@@ -13,28 +16,32 @@ export const policyCommand: Command = {
     'policy try: what a config’s policies would say, without a gateway. policy test: the same, from a file.',
   usage:
     'try --config FILE --principal WHO [--groups A,B] [--email ADDRESS] [--action ACTION] --target NAME\n' +
+    '                           [--method METHOD --host AUTHORITY --path PATH]\n' +
     '       lockwire policy test --config FILE TESTS',
   options: {
     config: { value: 'FILE', help: "the gateway's config" },
     principal: { value: 'WHO', help: 'user:corp:alice, or workload:ci:spiffe://example/job' },
     groups: { value: 'A,B', help: "the principal's groups" },
     email: { value: 'ADDRESS', help: 'a verified e-mail address' },
-    action: { value: 'ACTION', help: 'connect or expose; connect by default' },
+    action: { value: 'ACTION', help: 'connect, call or expose; connect by default' },
     target: { value: 'NAME', help: 'the target' },
+    method: { value: 'METHOD', help: 'of a call: POST for gRPC' },
+    host: { value: 'AUTHORITY', help: 'of a call: as the client writes it, 127.0.0.1:50051' },
+    path: { value: 'PATH', help: 'of a call: /agents.AgentRpc/OpenChannel' },
   },
   positionals: [1, 2],
   async run(args, io) {
     const [verb, file] = args.positionals;
     // Policies are judged before there are keys and certificates to go with them.
     const options = policyOptions(await loadPolicyConfig(required(args, 'config')));
-    const ask = (test: Omit<PolicyTest, 'name' | 'expect'>): Promise<Trial> =>
+    const ask = async (test: Omit<PolicyTest, 'name' | 'expect'>): Promise<Trial> =>
       tryPolicies({
         ...options,
         request: {
           principal: principalOf(test),
           action: actionOf(test.action),
           resource: { type: 'Target', id: test.target },
-          context: {},
+          context: contextOf(test),
         },
       });
     if (verb === 'test' && file !== undefined) return await testAll(await loadPolicyTests(file), ask, io);
@@ -47,6 +54,9 @@ export const policyCommand: Command = {
       email: args.value('email'),
       action: args.value('action') ?? 'connect',
       target: required(args, 'target'),
+      method: args.value('method'),
+      host: args.value('host'),
+      path: args.value('path'),
     });
     say(trial, io);
     return trial.allow ? 0 : 1;
@@ -86,11 +96,37 @@ function required(args: Arguments, name: string): string {
   return value;
 }
 
-function actionOf(text: string): 'connect' | 'expose' {
-  if (text === 'connect' || text === 'expose') return text;
-  const near = nearMiss(text, ['connect', 'expose']);
+const asked = ['connect', 'call', 'expose'] as const;
+
+function actionOf(text: string): (typeof asked)[number] {
+  const action = asked.find(known => known === text);
+  if (action !== undefined) return action;
+  const near = nearMiss(text, asked);
   const hint = near === undefined ? '' : `; did you mean ${near}?`;
-  throw new LockwireError('usage', `action "${text}": expected connect or expose${hint}`);
+  throw new LockwireError('usage', `action "${text}": expected connect, call or expose${hint}`);
+}
+
+/** Of a call, what the gateway would tell the policy of the request. */
+function contextOf({
+  action,
+  method,
+  host,
+  path,
+}: Pick<PolicyTest, 'action' | 'method' | 'host' | 'path'>): CallContext | Record<string, never> {
+  if (action !== 'call') {
+    if (method === undefined && host === undefined && path === undefined) return {};
+    throw new LockwireError('usage', `method, host and path belong to the action call, not to ${action}`);
+  }
+  if (method === undefined || host === undefined || path === undefined)
+    throw new LockwireError('usage', 'the action call needs method, host and path');
+  if (!/^[A-Z]+$/.test(method))
+    throw new LockwireError('usage', `method "${safeText(method, 64)}": expected one such as POST`);
+  if (parseAuthority(host) === undefined)
+    throw new LockwireError('usage', `host "${safeText(host, 256)}": expected HOST or HOST:PORT`);
+  const wrong = ambiguousPath(path, method);
+  if (wrong === undefined) return callContext(method, host, path);
+  const why = `the path has ${wrong}, and the gateway refuses such a request before any policy is asked`;
+  throw new LockwireError('usage', `path "${safeText(path, 256)}": ${why}`);
 }
 
 function principalOf({ principal, groups = [], email }: Omit<PolicyTest, 'name' | 'expect'>): Principal {

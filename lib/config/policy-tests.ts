@@ -14,6 +14,10 @@ export interface PolicyTest {
   readonly email?: string | undefined;
   readonly action: string;
   readonly target: string;
+  /** Of the action `call`: all three. */
+  readonly method?: string | undefined;
+  readonly host?: string | undefined;
+  readonly path?: string | undefined;
   readonly expect: 'allow' | 'deny';
 }
 
@@ -29,6 +33,9 @@ const testsSchema = z
       email: z.string().optional(),
       action: z.string().default('connect'),
       target: z.string(),
+      method: z.string().optional(),
+      host: z.string().optional(),
+      path: z.string().optional(),
       expect: z.enum(['allow', 'deny']),
     }),
   )

@@ -51,7 +51,15 @@ export function developmentConfig(facts: DevelopmentConfigFacts): string {
   },
 
   // What can be reached: an AutoGen host behind \`lockwire expose\`.
-  "targets": [{ "name": ${text(developmentTarget)}, "dialect": "autogen-rpc", "via": "tunnel" }],
+  // gRPC clients that speak TLS themselves find it by its service.
+  "targets": [
+    {
+      "name": ${text(developmentTarget)},
+      "dialect": "autogen-rpc",
+      "via": "tunnel",
+      "services": ["agents.AgentRpc"],
+    },
+  ],
 
   // What is permitted; everything else is denied.
   "policy": { "files": [${text(facts.policy)}] },
@@ -64,11 +72,12 @@ export function developmentConfig(facts: DevelopmentConfigFacts): string {
 
 export const developmentPolicy: string = `${editElsewhere}
 
-// Whoever holds a development token may reach the AutoGen host, and may be the one that serves it.
+// Whoever holds a development token may reach the AutoGen host ("connect"), send it requests ("call"), and may be the
+// one that serves it.
 @id("development-users")
 permit (
   principal is Lockwire::User,
-  action in [Lockwire::Action::"connect", Lockwire::Action::"expose"],
+  action in [Lockwire::Action::"connect", Lockwire::Action::"call", Lockwire::Action::"expose"],
   resource == Lockwire::Target::"${developmentTarget}"
 )
 when { principal.issuer == "${developmentIssuerName}" };

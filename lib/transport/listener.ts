@@ -259,7 +259,11 @@ export class Listener {
   ): void {
     this.#arrivals.delete(arrival.raw);
     const carrier = new SocketCarrier(socket, arrival.raw);
-    carrier.limit(this.#limits.maxBytesBeforePermitted, () => this.#refuse(arrival, 'too-many-bytes'));
+    const { maxBytesBeforePermitted, maxHttp2BytesBeforePermitted } = this.#limits;
+    carrier.limit(
+      chosen.route.kind === 'http2' ? maxHttp2BytesBeforePermitted : maxBytesBeforePermitted,
+      () => this.#refuse(arrival, 'too-many-bytes'),
+    );
     let settled = false;
     this.#give(arrival, {
       facts: {

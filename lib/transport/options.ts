@@ -21,6 +21,11 @@ export interface ListenerLimits {
   readonly maxConnections: number;
   /** Bytes taken from a connection that is not yet permitted. */
   readonly maxBytesBeforePermitted: number;
+  /**
+   * The same for HTTP/2, where who it is from stands in the first request: its head, and behind it the window of
+   * content that a client may send before it was told anything (65,535 B, RFC 9113 section 6.9.2).
+   */
+  readonly maxHttp2BytesBeforePermitted: number;
   /** First bytes looked at to find the ClientHello's end. */
   readonly maxClientHelloBytes: number;
   /** Refused credentials of one source a minute; beyond that its new connections are closed at once. */
@@ -43,6 +48,7 @@ export const defaultListenerLimits: ListenerLimits = {
   maxUnfinishedPerSource: 128,
   maxConnections: 10_000,
   maxBytesBeforePermitted: 65_536,
+  maxHttp2BytesBeforePermitted: 65_536 + 65_535,
   maxClientHelloBytes: 16_384,
   maxFailuresPerMinute: 20,
   maxSources: 4096,

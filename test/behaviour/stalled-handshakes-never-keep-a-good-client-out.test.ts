@@ -180,37 +180,81 @@ t.test('a permitted connection has no deadline and cannot be crowded out', async
   carrier.destroy();
 });
 
-t.test('more than 64 KiB before identity end the connection, 64 KiB do not', async t => {
-  const harness = await startListener();
-  t.teardown(() => harness.close());
-  for (const [bytes, survives] of [
-    [65_536, true],
-    [65_537, false],
-  ] as const) {
-    const handed = harness.next();
-    const { carrier } = await harness.dialer().dial();
-    const lost = new Promise<'closed'>(resolve =>
-      carrier.start({ data: () => undefined, end: () => resolve('closed'), closed: () => resolve('closed') }),
-    );
-    let received = 0;
-    const accepted = await handed;
-    const arrived = new Promise<'arrived'>(resolve =>
-      accepted.carrier.start({
-        data: chunk => {
-          received += chunk.byteLength;
-          if (received === bytes) resolve('arrived');
-        },
-        end: () => undefined,
-        closed: () => undefined,
-      }),
-    );
-    carrier.write([Buffer.alloc(bytes)], () => undefined);
-    t.equal(await Promise.race([arrived, lost]), survives ? 'arrived' : 'closed', `${bytes} B`);
-    t.ok(received <= 65_536, `${received} B were delivered`);
-    carrier.destroy();
-  }
-  t.match(harness.logged, [{ fields: { reason: 'too-many-bytes' } }]);
-});
+t.test(
+  'an HTTP/2 connection without a permitted request is ended after 10 s, one with such a request is not',
+  async t => {
+    const clock = new TurnedClock();
+    const harness = await startListener({ clock, routes: { http2: true } });
+    t.teardown(() => harness.close());
+    const ends: Promise<void>[] = [];
+    for (const permitted of [false, true]) {
+      const handed = harness.next();
+      const { carrier } = await harness.dialer({ alpn: ['h2'] }).dial();
+      ends.push(
+        new Promise(resolve =>
+          carrier.start({ data: () => undefined, end: () => resolve(), closed: () => resolve() }),
+        ),
+      );
+      const accepted = await handed;
+      // One that was refused counts against its source, and is no reason to end the connection.
+      accepted.failed();
+      if (permitted) for (let i = 0; i < 3; i += 1) accepted.permitted();
+    }
+    t.equal(harness.listener.unfinished, 1);
+    clock.turn(9_999);
+    t.equal(harness.listener.connections, 2);
+    clock.turn(1);
+    await ends[0];
+    t.equal(harness.listener.unfinished, 0);
+    clock.turn(3_600_000);
+    t.equal(harness.listener.connections, 1);
+    t.match(harness.logged, [{ fields: { reason: 'deadline' } }]);
+  },
+);
+
+t.test(
+  'more than 64 KiB before identity end the connection, of HTTP/2 64 KiB and a first window',
+  async t => {
+    const harness = await startListener({ routes: { http2: true } });
+    t.teardown(() => harness.close());
+    for (const [alpn, bytes, survives] of [
+      ['lockwire/1', 65_536, true],
+      ['lockwire/1', 65_537, false],
+      ['h2', 131_071, true],
+      ['h2', 131_072, false],
+    ] as const) {
+      const handed = harness.next();
+      const { carrier } = await harness.dialer({ alpn: [alpn] }).dial();
+      const lost = new Promise<'closed'>(resolve =>
+        carrier.start({
+          data: () => undefined,
+          end: () => resolve('closed'),
+          closed: () => resolve('closed'),
+        }),
+      );
+      let received = 0;
+      const accepted = await handed;
+      const arrived = new Promise<'arrived'>(resolve =>
+        accepted.carrier.start({
+          data: chunk => {
+            received += chunk.byteLength;
+            if (received === bytes) resolve('arrived');
+          },
+          end: () => undefined,
+          closed: () => undefined,
+        }),
+      );
+      carrier.write([Buffer.alloc(bytes)], () => undefined);
+      t.equal(await Promise.race([arrived, lost]), survives ? 'arrived' : 'closed', `${bytes} B`);
+      t.ok(received <= (alpn === 'h2' ? 131_071 : 65_536), `${received} B were delivered`);
+      carrier.destroy();
+    }
+    t.match(harness.logged, [
+      { fields: { reason: 'too-many-bytes' } },
+      { fields: { reason: 'too-many-bytes' } },
+    ]);
+  },
+);
 
 t.test('20 refused credentials in a minute shut a source out, and it comes back as they drain', async t => {
   const clock = new TurnedClock();

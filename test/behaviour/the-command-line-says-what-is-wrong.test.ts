@@ -1,4 +1,6 @@
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
 import { run } from '../support/e2e-program.ts';
 import { World } from '../support/e2e-world.ts';
@@ -69,6 +71,65 @@ t.test(
     t.match(unclear.err, /principal "alice": expected user:ISSUER:SUB/);
   },
 );
+
+t.test(
+  'policy try asks for a call with its method, host and path, and knows what no policy is asked',
+  async t => {
+    const config = world.config();
+    const alice = ['--principal', 'user:corp:alice', '--groups', 'agents', '--target', 'autogen'];
+    const ask = (...args: string[]) => run(['policy', 'try', '--config', config, ...alice, ...args]);
+    const call = (path: string) =>
+      ask('--action', 'call', '--method', 'POST', '--host', 'A.example:1', '--path', path);
+    const [allow, crooked, partial, astray, misspelt] = await Promise.all([
+      call('/agents.AgentRpc/OpenChannel?x=//'),
+      call('/agents.AgentRpc/%2e%2e/admin'),
+      ask('--action', 'call', '--method', 'POST'),
+      ask('--path', '/'),
+      ask('--action', 'cal'),
+    ]);
+    t.same([allow.code, allow.out.split('\n')[0]], [0, 'allow (agents)']);
+    for (const [{ code, err }, message] of [
+      [
+        crooked,
+        /path "\/agents.AgentRpc\/%2e%2e\/admin": the path has an escaped dot \(%2e\), and the gateway/,
+      ],
+      [partial, /the action call needs method, host and path/],
+      [astray, /method, host and path belong to the action call, not to connect/],
+      [misspelt, /action "cal": expected connect, call or expose; did you mean call\?/],
+    ] as const) {
+      t.equal(code, 2);
+      t.match(err, message);
+    }
+  },
+);
+
+t.test('policy test asks for calls from a file', async t => {
+  const config = world.config();
+  const who = { principal: 'user:corp:alice', groups: ['agents'], target: 'autogen' };
+  const call = { ...who, action: 'call', method: 'POST', host: '127.0.0.1:50051', path: '/a.B/C' };
+  const tests = world.file(
+    'calls.json',
+    JSON.stringify([
+      { name: 'a call', ...call, expect: 'allow' },
+      { name: 'of nobody', ...call, groups: [], expect: 'deny' },
+      { name: 'taken for wrong', ...call, expect: 'deny' },
+    ]),
+  );
+  const { code, out } = await run(['policy', 'test', '--config', config, tests]);
+  t.equal(code, 1);
+  t.match(out, /ok {5}a call\nok {5}of nobody\nFAILED taken for wrong\n {7}expected deny\nallow \(agents\)/);
+  t.match(out, /2 passed, 1 failed/);
+});
+
+t.test('the files of init are right but for the keys: the policy loads, and its tests pass', async t => {
+  const directory = mkdtempSync(join(tmpdir(), 'lockwire-init-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  t.equal((await run(['init', join(directory, 'new')])).code, 0);
+  const [config, tests] = ['gateway.json', 'policy.tests.json'].map(name => join(directory, 'new', name));
+  const { code, out } = await run(['policy', 'test', '--config', config ?? '', tests ?? '']);
+  t.equal(code, 0);
+  t.match(out, /5 passed, 0 failed/);
+});
 
 t.test('each command has its --help; what is misspelt is answered with what was meant', async t => {
   const commands = ['up', 'try', 'gateway', 'connect', 'expose', 'check', 'sessions', 'explain', 'policy'];

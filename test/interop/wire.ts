@@ -17,7 +17,7 @@ const policy = `
 @id("members")
 permit (
   principal in Lockwire::Group::"corp/members",
-  action in [Lockwire::Action::"connect", Lockwire::Action::"expose"],
+  action in [Lockwire::Action::"connect", Lockwire::Action::"call", Lockwire::Action::"expose"],
   resource == Lockwire::Target::"autogen"
 );
 `;

@@ -1,15 +1,18 @@
-import { createHash } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
-import type { AccessRequest, Authorizer, Counter, Decision, Log, Metrics } from '../../core/ports.ts';
-import type { Principal } from '../../core/session.ts';
+import type { AccessRequest, Action, Authorizer, Counter, Decision, Log, Metrics } from '../../core/ports.ts';
 import { LimitedLog } from '../limited-log.ts';
-import { Lru } from '../lru.ts';
+import { DecisionCache, questionKey } from './decision-cache.ts';
 import { type Denial, Denials, decidingRule, type Explanation } from './denials.ts';
 import { PreparedRules } from './evaluate.ts';
 import { loadPolicies, policyError, type RuleSet } from './load-policies.ts';
-import { type KnownNames, maxCachedDecisions, type PolicyFile } from './options.ts';
-import type { PolicyRequest } from './vocabulary.ts';
+import {
+  type KnownNames,
+  maxCachedDecisions,
+  maxCachedDecisionsPerPrincipal,
+  type PolicyFile,
+} from './options.ts';
+import { actions, type PolicyRequest } from './vocabulary.ts';
 
 export interface PolicyOptions {
   readonly policies: readonly PolicyFile[];
@@ -55,12 +58,14 @@ class PolicyRoom implements ReplaceableAuthorizer {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #refusals: LimitedLog;
-  readonly #count: (...values: string[]) => Counter;
+  /** Of each action: found once, as it is asked for each request. */
+  readonly #counts: ReadonlyMap<Action, { readonly allow: Counter; readonly deny: Counter }>;
   readonly #hits: Counter;
-  readonly #cache = new Lru<Known>(maxCachedDecisions);
+  readonly #cache = new DecisionCache<Known>({
+    maxEntries: maxCachedDecisions,
+    maxEntriesPerPrincipal: maxCachedDecisionsPerPrincipal,
+  });
   readonly #denials = new Denials();
-  /** By the object: a session asks with the same principal again and again. */
-  readonly #principalKeys = new WeakMap<Principal, string>();
   #generation = 1;
   #loading: Promise<void> = Promise.resolve();
 
@@ -69,7 +74,10 @@ class PolicyRoom implements ReplaceableAuthorizer {
     this.#clock = clock;
     this.#log = log;
     this.#refusals = new LimitedLog(log, clock);
-    this.#count = metrics.counters('lockwire_decisions_total', 'Policy decisions', ['action', 'result']);
+    const count = metrics.counters('lockwire_decisions_total', 'Policy decisions', ['action', 'result']);
+    this.#counts = new Map(
+      actions.map(action => [action, { allow: count(action, 'allow'), deny: count(action, 'deny') }]),
+    );
     this.#hits = metrics.counter(
       'lockwire_decisions_cached_total',
       'Policy decisions answered from the cache',
@@ -85,7 +93,7 @@ class PolicyRoom implements ReplaceableAuthorizer {
   decide(request: PolicyRequest): Decision {
     try {
       const known = this.#known(request);
-      this.#count(request.action, known.decision.allow ? 'allow' : 'deny').add();
+      this.#counts.get(request.action)?.[known.decision.allow ? 'allow' : 'deny'].add();
       return known.decision;
     } catch (error) {
       this.#log.error({ error: messageOf(error) }, 'internal error: a decision failed and is a denial');
@@ -117,15 +125,15 @@ class PolicyRoom implements ReplaceableAuthorizer {
   }
 
   #known(request: PolicyRequest): Known {
-    const key = this.#keyOf(request);
-    const cached = this.#cache.get(key);
+    const key = questionKey(request);
+    const cached = this.#cache.get(request.principal, key);
     if (cached !== undefined) {
       this.#hits.add();
       if (cached.denial !== undefined) this.#denials.repeat(cached.denial, this.#clock.now());
       return cached;
     }
     const known = this.#judge(request);
-    this.#cache.set(key, known);
+    this.#cache.set(request.principal, key, known);
     return known;
   }
 
@@ -140,42 +148,25 @@ class PolicyRoom implements ReplaceableAuthorizer {
       this.#generation,
       this.#clock.now(),
     );
-    const { id, principal, action, resource, errors } = denial.facts;
+    const { id, principal, action, resource, context, errors } = denial.facts;
     this.#refusals.warn(
       principal,
-      { decision: id, principal, action, resource, rule, ...(errors.length > 0 ? { errors } : {}) },
+      {
+        ...context,
+        decision: id,
+        principal,
+        action,
+        resource,
+        rule,
+        ...(errors.length > 0 ? { errors } : {}),
+      },
       'denied by policy',
     );
     return { decision: { allow: false, id, rule }, denial };
-  }
-
-  #keyOf({ principal, action, resource, context }: PolicyRequest): string {
-    let who = this.#principalKeys.get(principal);
-    if (who === undefined) {
-      who = digest(principalFacts(principal));
-      this.#principalKeys.set(principal, who);
-    }
-    const facts = Object.entries(context).sort(([a], [b]) => (a < b ? -1 : 1));
-    const key = JSON.stringify([who, action, resource.type, resource.id, facts]);
-    // A long path must not make the cache as large as 4,096 of them.
-    return key.length <= maxPlainKeyChars ? key : digest(key);
   }
 
   #welcome({ rules, warnings }: RuleSet): void {
     for (const warning of warnings) this.#log.warn({ warning }, 'a policy can never apply');
     this.#log.info({ policies: rules.length, generation: this.#generation }, 'policies are in force');
   }
-}
-
-const maxPlainKeyChars = 512;
-
-/** All of a principal that a policy can see, unambiguously. */
-function principalFacts(principal: Principal): string {
-  return principal.kind === 'user'
-    ? JSON.stringify(['user', principal.issuer, principal.subject, principal.groups, principal.email ?? null])
-    : JSON.stringify(['workload', principal.source, principal.name, principal.groups]);
-}
-
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
 }

@@ -12,8 +12,9 @@ export interface KnownNames {
   readonly targets: readonly string[];
 }
 
-/** Decisions that are remembered. */
-export const maxCachedDecisions = 4096;
+/** Decisions that are remembered, in all and of one principal: 11 MiB where each is of 512 characters. */
+export const maxCachedDecisions = 16_384;
+export const maxCachedDecisionsPerPrincipal = 4096;
 /** Denials that `lockwire explain` still knows. */
 export const maxDenials = 4096;
 /** Of them, those of one principal: nobody can push another's denials out by asking for names at random. */

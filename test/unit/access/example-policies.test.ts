@@ -26,13 +26,23 @@ interface Case {
 }
 
 const chat = { method: 'POST', host: 'models', path: '/v1/chat/completions' };
+const open = { method: 'POST', host: '127.0.0.1:50051', path: '/agents.AgentRpc/OpenChannel' };
 const main = 'Workload::ci|repo:corp/agents:ref:refs/heads/main';
 const agent = 'Workload::workloads|spiffe://prod.example/agents/writer';
 
 const cases: Record<string, Case[]> = {
   'small-team.cedar': [
     { who: 'User::corp|1', groups: ['agents'], action: 'connect', on: 'autogen', rule: '+team-connects' },
+    {
+      ...{ who: 'User::corp|1', groups: ['agents'], action: 'call', on: 'autogen' },
+      ...{ context: open, rule: '+team-connects' },
+    },
     { who: 'User::corp|1', action: 'connect', on: 'autogen', rule: 'default-deny' },
+    { who: 'User::corp|1', action: 'call', on: 'autogen', context: open, rule: 'default-deny' },
+    {
+      ...{ who: 'User::corp|248289761001', action: 'call', on: 'autogen' },
+      ...{ context: open, rule: 'default-deny' },
+    },
     { who: 'User::corp|1', groups: ['agents'], action: 'expose', on: 'autogen', rule: 'default-deny' },
     { who: 'User::corp|248289761001', action: 'expose', on: 'autogen', rule: '+owner-serves-autogen' },
     {
@@ -69,6 +79,16 @@ const cases: Record<string, Case[]> = {
       action: 'connect',
       on: 'autogen',
       rule: 'contractors-not-in-production',
+    },
+    { who: main, action: 'call', on: 'autogen', context: open, rule: '+ci-main-connects' },
+    { who: main, action: 'call', on: 'models', context: chat, rule: 'default-deny' },
+    {
+      ...{ who: 'User::corp|1', groups: ['operators', 'contractors'], action: 'call', on: 'autogen' },
+      ...{ context: open, rule: 'contractors-not-in-production' },
+    },
+    {
+      ...{ who: 'User::corp|1', groups: ['devs'], action: 'connect', on: 'models' },
+      rule: '+devs-connect-models',
     },
     {
       who: 'User::corp|1',
@@ -114,6 +134,7 @@ const cases: Record<string, Case[]> = {
   ],
   'strict.cedar': [
     { who: agent, action: 'connect', on: 'autogen', rule: '+agents-connect' },
+    { who: agent, action: 'call', on: 'autogen', context: open, rule: '+agents-connect' },
     { who: agent, action: 'expose', on: 'autogen', rule: 'default-deny' },
     { who: agent.replace('/agents/', '/other/'), action: 'connect', on: 'autogen', rule: 'default-deny' },
     { who: agent.replace('prod.', 'dev.'), action: 'connect', on: 'autogen', rule: 'default-deny' },

@@ -201,17 +201,62 @@ t.test('a long path is cached too, by its hash', async t => {
   t.equal(metrics.counts.get('lockwire_decisions_cached_total'), 1);
 });
 
-t.test('the cache holds 4,096 decisions', async t => {
-  const { policy, metrics } = await room();
-  const target = (i: number): PolicyRequest =>
-    request({ principal: bot, resource: { type: 'Target', id: `t${i}` } });
-  for (let i = 0; i <= 4096; i += 1) policy.decide(target(i));
-  policy.decide(target(4096));
-  policy.decide(target(1));
-  t.equal(metrics.counts.get('lockwire_decisions_cached_total'), 2);
-  policy.decide(target(0));
-  t.equal(metrics.counts.get('lockwire_decisions_cached_total'), 2, 'the oldest had to go');
-});
+t.test(
+  'the cache holds 4,096 decisions of a principal, and 5,000 paths of one push out no other’s',
+  async t => {
+    const { policy, metrics } = await room(`${basics}
+    @id("calls") permit(principal, action == Lockwire::Action::"call", resource);`);
+    const hits = (): number => metrics.counts.get('lockwire_decisions_cached_total') ?? 0;
+    const call = (i: number): PolicyRequest =>
+      request({ principal: bot, action: 'call', context: { method: 'GET', host: 'h', path: `/${i}` } });
+    policy.decide(request());
+    for (let i = 0; i < 5000; i += 1) policy.decide(call(i));
+    t.equal(hits(), 0);
+    for (let i = 5000 - 2048; i < 5000; i += 1) policy.decide(call(i));
+    t.equal(hits(), 2048, 'at least the last 2,048 are still known');
+    policy.decide(call(5000 - 4096 - 1));
+    t.equal(hits(), 2048, 'and at most 4,096');
+    policy.decide(request());
+    t.equal(hits(), 2049, 'another principal’s is still known');
+  },
+);
+
+t.test(
+  'a call is decided by method, host and path, and a denial is logged with them, cut short and escaped',
+  async t => {
+    const { policy, log } = await room(`
+    @id("chat") permit(principal, action == Lockwire::Action::"call", resource == Lockwire::Target::"autogen")
+      when { context.method == "POST" && context.host == "api.example" && context.path like "/v1/*" };
+    @id("no-files") forbid(principal, action == Lockwire::Action::"call", resource)
+      when { context.path like "/v1/files*" };`);
+    const call = (method: string, host: string, path: string): PolicyRequest =>
+      request({ action: 'call', context: { method, host, path } });
+    t.same(policy.decide(call('POST', 'api.example', '/v1/chat')), { allow: true, id: '', rule: 'chat' });
+    const others: [string, string, string, string][] = [
+      ['GET', 'api.example', '/v1/chat', 'default-deny'],
+      ['POST', 'api.example:443', '/v1/chat', 'default-deny'],
+      ['POST', 'api.example', '/V1/chat', 'default-deny'],
+      ['POST', 'api.example', '/v1/files/1', 'no-files'],
+    ];
+    const ids = new Set<string>();
+    for (const [method, host, path, rule] of others) {
+      const { allow, id, rule: decided } = policy.decide(call(method, host, path));
+      t.same({ allow, decided }, { allow: false, decided: rule }, path);
+      t.match(log.last.fields, { decision: id, action: 'call', rule, method, host, path });
+      ids.add(id);
+    }
+    t.equal(ids.size, others.length);
+    const { id } = policy.decide(call('POST', 'evil\u001b[31m', `/x\u202e${'y'.repeat(5000)}`));
+    const { host, path, ...fields } = log.last.fields;
+    t.match(fields, { decision: id, method: 'POST', rule: 'default-deny' });
+    t.match(String(host), /^evil\\u\{1b\}\[31m$/);
+    t.match(String(path), /^\/x\\u\{?202e\}?y+/);
+    t.ok(String(path).length <= 300, `${String(path).length} characters`);
+    t.match(policy.explain(id)?.text, /facts: {2}method=POST, host=evil/);
+    for (const context of [{}, { method: 'POST', host: 'api.example' }, { method: 1, host: 'h', path: '/' }])
+      t.match(policy.decide(request({ action: 'call', context })), { allow: false, rule: 'policy-error' });
+  },
+);
 
 t.test('a reload applies at once and forgets decisions; a bad one changes nothing', async t => {
   const { policy } = await room();

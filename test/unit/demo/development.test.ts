@@ -9,6 +9,7 @@ import { createAuthorizer } from '../../../lib/access/policy/authorizer.ts';
 import { loadGatewayConfig } from '../../../lib/config/load-gateway.ts';
 import { developmentIssuerPrefix, hasDevelopmentMarker } from '../../../lib/core/development.ts';
 import { noMetrics, silentLog } from '../../../lib/core/ports.ts';
+import { callContext } from '../../../lib/core/request-path.ts';
 import { type DevelopmentMaterial, prepareDevelopment } from '../../../lib/demo/development.ts';
 import { identityOptions, policyOptions } from '../../../lib/gateway-options.ts';
 import { TurnedClock } from '../../support/transport-clock.ts';
@@ -212,27 +213,35 @@ t.test(
     });
     const config = await loadGatewayConfig(material.config, { nowMs, development: true });
     t.match(config.listeners, [{ bind: { host: '127.0.0.1', port: 8443 } }]);
-    t.match(config.targets, [{ name: material.target, kind: 'autogen-rpc', upstream: { kind: 'tunnel' } }]);
+    t.match(config.targets, [
+      {
+        ...{ name: material.target, kind: 'autogen-rpc', upstream: { kind: 'tunnel' } },
+        services: ['agents.AgentRpc'],
+      },
+    ]);
     const ports = { clock, log: silentLog, metrics: noMetrics };
     const authenticator = createAuthenticator(identityOptions(config), ports);
     const { principal } = await authenticator.token(await material.mintToken({ subject: 'alice' }), {});
     t.match(principal, { kind: 'user', issuer: 'dev', subject: 'alice' });
     const authorizer = await createAuthorizer(policyOptions(config), ports);
-    const allows = (action: 'connect' | 'expose' | 'admin', id: string): boolean =>
+    const path = '/agents.AgentRpc/OpenChannel';
+    const allows = (action: 'connect' | 'call' | 'expose' | 'admin', id: string): boolean =>
       authorizer.decide({
         principal,
         action,
         resource: { type: action === 'admin' ? 'Admin' : 'Target', id },
-        context: {},
+        context: action === 'call' ? callContext('POST', '127.0.0.1:50051', path) : {},
       }).allow;
     t.match(
       [
         allows('connect', 'autogen'),
+        allows('call', 'autogen'),
         allows('expose', 'autogen'),
         allows('connect', 'other'),
+        allows('call', 'other'),
         allows('admin', 'sessions'),
       ],
-      [true, true, false, false],
+      [true, true, true, false, false, false],
     );
   },
 );
