@@ -1,17 +1,21 @@
 import { BufferedStream } from './core/buffered-stream.ts';
 import type { Clock } from './core/clock.ts';
 import { LockwireError, messageOf } from './core/errors.ts';
-import type { Authorizer, ByteStream, Decision, Log, Metrics } from './core/ports.ts';
+import type { Authorizer, ByteStream, Decision, Log, LogFields, Metrics } from './core/ports.ts';
 import {
   type Closed,
   type CloseReason,
   type Connected,
   type Identified,
+  type Identity,
   type Permitted,
   principalName,
 } from './core/session.ts';
+import type { Calls } from './gateway-calls.ts';
+import { Http2Relays } from './gateway-http2-relay.ts';
 import type { LiveSessions } from './gateway-live.ts';
 import type { Shares } from './gateway-shares.ts';
+import type { UpstreamPools } from './gateway-upstreams.ts';
 import { PrefaceGate } from './relay/preface-gate.ts';
 import { relay } from './relay/tcp.ts';
 import { noExposeServes } from './stream-refusals.ts';
@@ -38,7 +42,13 @@ export interface Target {
   readonly http2: Http2Target | undefined;
   readonly upstream:
     | { readonly kind: 'tunnel' }
-    | { readonly kind: 'dial'; readonly address: string; readonly dialer: TlsDialer };
+    | {
+        readonly kind: 'dial';
+        readonly address: string;
+        /** What it calls itself: `:authority` of HTTP/2 requests. */
+        readonly authority: string;
+        readonly dialer: TlsDialer;
+      };
 }
 
 export interface JoinerPorts {
@@ -50,12 +60,16 @@ export interface JoinerPorts {
   readonly exposers: Exposers;
   readonly shares: Shares;
   readonly live: LiveSessions;
+  readonly calls: Calls;
+  readonly pools: UpstreamPools;
 }
 
 /** What a client asked for, and how it is answered. */
 export interface Asked {
   readonly stream: ByteStream;
   readonly ingress: Ingress;
+  /** Who asks, now: a renewal may change what they may do. */
+  identity(): Identity;
   /** The policy permits it; its target is looked for now. */
   permitted(): void;
   /** The target took the stream up. */
@@ -69,12 +83,15 @@ export interface Asked {
 /** Takes an identified client to its target: permit, upstream, relay. Each step needs the facts of the one before. */
 export class Joiner {
   readonly #ports: JoinerPorts;
+  readonly #http2: Http2Relays;
   readonly #refusals: (code: string) => { add(): void };
   readonly #bytes: (direction: string) => { add(amount?: number): void };
 
   constructor(ports: JoinerPorts) {
     this.#ports = ports;
     const { metrics } = ports;
+    const onClosed = (closed: Closed, requests: number): void => this.#log(closed, { requests });
+    this.#http2 = new Http2Relays({ ...ports, onClosed });
     this.#refusals = metrics.counters('lockwire_refusals_total', 'Streams refused, by reason.', ['reason']);
     this.#bytes = metrics.counters('lockwire_relayed_bytes_total', 'Bytes relayed, by direction.', [
       'direction',
@@ -116,7 +133,8 @@ export class Joiner {
 
   async #connect(permitted: Permitted, target: Target, asked: Asked): Promise<void> {
     try {
-      if (target.upstream.kind === 'tunnel') this.#joinTunnel(permitted, target, asked);
+      if (target.http2) await this.#http2.begin(permitted, target, asked);
+      else if (target.upstream.kind === 'tunnel') this.#joinTunnel(permitted, target, asked);
       else await this.#joinDialled(permitted, target.upstream, asked);
     } catch (error) {
       if (!(error instanceof LockwireError)) {
@@ -177,7 +195,7 @@ export class Joiner {
   }
 
   /** The one line of a session: who, what, how long, how much, why it ended. */
-  #log(closed: Closed): void {
+  #log(closed: Closed, more: LogFields = {}): void {
     this.#bytes('up').add(closed.bytesUp);
     this.#bytes('down').add(closed.bytesDown);
     const { code, text, decision } = closed.reason;
@@ -193,6 +211,7 @@ export class Joiner {
         durationMs: closed.closedAtMs - closed.connectedAtMs,
         bytesUp: closed.bytesUp,
         bytesDown: closed.bytesDown,
+        ...more,
         reason: code,
         ...(text ? { detail: text } : {}),
         ...(decision ? { decision } : {}),
@@ -227,7 +246,7 @@ export class Joiner {
 export function denial(
   target: string,
   decision: Decision,
-  action: 'connect' | 'expose' = 'connect',
+  action: 'connect' | 'expose' | 'call' = 'connect',
 ): CloseReason {
   const text =
     `denied: ${action} ${target} (${decision.rule}), decision ${decision.id}; ` +

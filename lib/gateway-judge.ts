@@ -124,6 +124,11 @@ export class Judge {
       this.#endTunnel(tunnel, reason);
       return true;
     }
+    for (const connection of [...live.http2]) {
+      if (connection.facts.session !== id) continue;
+      connection.close(reason);
+      return true;
+    }
     for (const [connected, handle] of [...live.relays]) {
       if (live.relayId(connected) !== id) continue;
       this.#endRelay(connected, handle, reason, this.#tunnels());
@@ -140,6 +145,7 @@ export class Judge {
     const tunnels = this.#tunnels();
     for await (const [connected, handle] of inTurns([...live.relays]))
       this.#judgeRelay(connected, handle, tunnels);
+    for await (const connection of inTurns([...live.http2])) connection.judgeAnew();
   }
 
   async #verifyAnew(sources: ReadonlySet<string>): Promise<void> {
@@ -223,7 +229,8 @@ export class Judge {
       resource: { type: 'Target', id: target },
       context: {},
     });
-    if (!decision.allow) this.#endRelay(connected, handle, denial(target, decision), tunnels);
+    if (!decision.allow) return this.#endRelay(connected, handle, denial(target, decision), tunnels);
+    handle.judgeAnew?.();
   }
 
   #tunnels(): Map<string, LiveTunnel> {

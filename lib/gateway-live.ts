@@ -1,5 +1,11 @@
 import type { Metrics } from './core/ports.ts';
-import { type CloseReason, type Connected, type Identity, principalName } from './core/session.ts';
+import {
+  type Accepted,
+  type CloseReason,
+  type Connected,
+  type Identity,
+  principalName,
+} from './core/session.ts';
 import type { RelayHandle } from './relay/tcp.ts';
 import type { Enrolment } from './store/enrolments.ts';
 import type { TunnelSession } from './tunnel/session.ts';
@@ -34,10 +40,23 @@ export interface LiveDirect {
   close(reason: CloseReason): void;
 }
 
+/** An HTTP/2 connection that came without a tunnel: each of its requests has a bearer of its own. */
+export interface LiveHttp2 {
+  readonly facts: Accepted;
+  readonly startedAtMs: number;
+  principals(): readonly string[];
+  /** Requests that live. */
+  requests(): number;
+  drain(reason: CloseReason): void;
+  close(reason: CloseReason): void;
+  judgeAnew(): void;
+}
+
 /** What lives in this gateway: for limits, the admin socket, drain and metrics. Its size is bounded by those limits. */
 export class LiveSessions {
   readonly tunnels: Set<LiveTunnel> = new Set();
   readonly direct: Set<LiveDirect> = new Set();
+  readonly http2: Set<LiveHttp2> = new Set();
   readonly relays: Map<Connected, RelayHandle> = new Map();
   readonly #relayIds = new WeakMap<Connected, string>();
   #relayCount = 0;
@@ -48,11 +67,16 @@ export class LiveSessions {
 
   constructor(metrics: Metrics) {
     metrics.gauge('lockwire_tunnels', 'Tunnel sessions that live.', () => this.tunnels.size);
+    metrics.gauge(
+      'lockwire_http2_connections',
+      'Connections of HTTP/2 clients without a tunnel.',
+      () => this.http2.size,
+    );
     metrics.gauge('lockwire_relays', 'Relayed streams and connections that live.', () => this.relays.size);
   }
 
   get empty(): boolean {
-    return this.tunnels.size === 0 && this.relays.size === 0;
+    return this.tunnels.size === 0 && this.relays.size === 0 && this.http2.size === 0;
   }
 
   endTunnel(tunnel: LiveTunnel): void {
@@ -79,11 +103,13 @@ export class LiveSessions {
 
   drain(reason: CloseReason): void {
     for (const { session } of [...this.tunnels]) session.drain(reason);
+    for (const connection of [...this.http2]) connection.drain(reason);
   }
 
   closeAll(reason: CloseReason): void {
     for (const relay of [...this.relays.values()]) relay.close(reason);
     for (const { session } of [...this.tunnels]) session.close(reason);
+    for (const connection of [...this.http2]) connection.close(reason);
   }
 
   /** For `lockwire sessions`: plain data, no credential. */
@@ -110,6 +136,14 @@ export class LiveSessions {
         target: relay.target,
         upstream: relay.upstream,
         connectedAt: new Date(relay.connectedAtMs).toISOString(),
+      })),
+      http2: [...this.http2].map(({ facts, startedAtMs, principals, requests }) => ({
+        session: facts.session,
+        listener: facts.listener,
+        peer: facts.peerAddress,
+        principals: principals(),
+        requests: requests(),
+        startedAt: new Date(startedAtMs).toISOString(),
       })),
     };
   }

@@ -2,6 +2,7 @@ import type { createAuthenticator } from './access/identity/authenticator.ts';
 import type { createAuthorizer } from './access/policy/authorizer.ts';
 import type { PolicyConfig } from './config/load-policies.ts';
 import type { LoadedGatewayConfig, LoadedListener, LoadedTarget } from './config/loaded.ts';
+import { formatAuthority } from './core/authority.ts';
 import { builtAtMs } from './core/build.ts';
 import type { Clock } from './core/clock.ts';
 import type { Http2Target, Target } from './gateway-joiner.ts';
@@ -27,7 +28,13 @@ export function makeTarget(target: LoadedTarget, clock: Clock): Target {
     },
     { clock },
   );
-  return { name, stateful, http2, upstream: { kind: 'dial', address: `tls://${host}:${port}`, dialer } };
+  const authority = formatAuthority(port === 443 ? { host: serverName } : { host: serverName, port });
+  return {
+    name,
+    stateful,
+    http2,
+    upstream: { kind: 'dial', address: `tls://${host}:${port}`, authority, dialer },
+  };
 }
 
 function http2Target({ kind, upstreamMode, hosts, services }: LoadedTarget): Http2Target | undefined {

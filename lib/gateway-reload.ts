@@ -13,6 +13,7 @@ import type { Target } from './gateway-joiner.ts';
 import type { Judge } from './gateway-judge.ts';
 import type { LiveSessions } from './gateway-live.ts';
 import { identityOptions, listenerOptions, makeTarget, policyOptions } from './gateway-options.ts';
+import type { RequestRoutes } from './gateway-request-routes.ts';
 import type { Listener } from './transport/listener.ts';
 
 /** What a config decides about while the gateway runs. */
@@ -21,6 +22,7 @@ export interface Reloaded {
   readonly authorizer: Pick<ReplaceableAuthorizer, 'prepare'>;
   readonly listeners: readonly { readonly name: string; readonly listener: Pick<Listener, 'prepare'> }[];
   readonly targets: Map<string, Target>;
+  readonly requestRoutes: Pick<RequestRoutes, 'replace'>;
   readonly admissions: Pick<Admissions, 'replace'>;
   readonly judge: Pick<Judge, 'judgeAll' | 'enrolmentRequired'>;
   readonly live: Pick<LiveSessions, 'tunnels'>;
@@ -172,9 +174,10 @@ export class Reloader {
   }
 
   #put(next: LoadedGatewayConfig, made: readonly Target[]): void {
-    const { targets, admissions, judge, live, inForce } = this.#parts;
+    const { targets, requestRoutes, admissions, judge, live, inForce } = this.#parts;
     targets.clear();
     for (const target of made) targets.set(target.name, target);
+    requestRoutes.replace(made);
     admissions.replace(next.limits);
     judge.enrolmentRequired = next.enrolment === 'required';
     if (next.instances !== inForce.config.instances)

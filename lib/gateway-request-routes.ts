@@ -14,6 +14,13 @@ export class RequestRoutes {
 
   /** Of targets whose hosts and services the config found to be unique. */
   constructor(targets: Iterable<Target>) {
+    this.replace(targets);
+  }
+
+  /** After a reload. */
+  replace(targets: Iterable<Target>): void {
+    this.#hosts.clear();
+    this.#services.clear();
     for (const target of targets) {
       for (const host of target.http2?.hosts ?? []) this.#hosts.set(host, target);
       for (const service of target.http2?.services ?? []) this.#services.set(service, target);

@@ -71,6 +71,7 @@ export class TcpDoor {
     await this.#ports.joiner.join({ ...facts, ...identity }, target, {
       stream,
       ingress: 'loopback',
+      identity: () => direct.identity,
       permitted: () => connection.permitted(),
       accept() {},
       refused: over,

@@ -301,6 +301,7 @@ export class TunnelDoor {
     await this.#ports.joiner.join(identified, request.target, {
       stream,
       ingress: request.ingress,
+      identity: () => state.tunnel?.identity ?? state.renewed ?? identified,
       permitted() {},
       accept: () => stream.accept(),
       refused: reason => void state.tunnel?.session.notice(reason),

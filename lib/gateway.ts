@@ -4,20 +4,24 @@ import { createAuthenticator } from './access/identity/authenticator.ts';
 import { createAuthorizer } from './access/policy/authorizer.ts';
 import type { LoadedGatewayConfig } from './config/loaded.ts';
 import type { Clock } from './core/clock.ts';
-import type { AcceptedConnection, Log } from './core/ports.ts';
+import type { Log } from './core/ports.ts';
 import { adminRoutes } from './gateway-admin.ts';
 import { Admissions } from './gateway-admissions.ts';
+import { Calls } from './gateway-calls.ts';
+import { Http2Door } from './gateway-http2.ts';
 import { Joiner } from './gateway-joiner.ts';
 import { Judge } from './gateway-judge.ts';
 import { GatewayKey } from './gateway-key.ts';
 import { LiveSessions } from './gateway-live.ts';
 import { identityOptions, listenerOptions, makeTarget, policyOptions } from './gateway-options.ts';
 import { Reloader } from './gateway-reload.ts';
+import { RequestRoutes } from './gateway-request-routes.ts';
 import { ResumableTunnels } from './gateway-resume.ts';
 import { Shares } from './gateway-shares.ts';
 import { type NamedListener, Shutdown } from './gateway-shutdown.ts';
 import { TcpDoor } from './gateway-tcp.ts';
 import { TunnelDoor } from './gateway-tunnels.ts';
+import { UpstreamPools } from './gateway-upstreams.ts';
 import { startAdmin } from './observe/admin-server.ts';
 import type { RenderedMetrics } from './observe/metrics.ts';
 import { holdInstanceKey } from './store/instance-key.ts';
@@ -80,6 +84,9 @@ export async function startGateway(
     const judge = new Judge({ store, authorizer, targets, live, log, metrics });
     judge.enrolmentRequired = config.enrolment === 'required';
     const admissions = new Admissions(config.limits);
+    const pool = new WindowPool();
+    const calls = new Calls({ authorizer, metrics });
+    const pools = new UpstreamPools({ clock, metrics, pool, exposers });
     const joiner = new Joiner({
       clock,
       log,
@@ -89,6 +96,8 @@ export async function startGateway(
       exposers,
       shares: new Shares(clock),
       live,
+      calls,
+      pools,
     });
     const tunnelDoor = new TunnelDoor({
       clock,
@@ -102,7 +111,7 @@ export async function startGateway(
         return connectionLimitsOf(own, limits);
       },
       admissions,
-      pool: new WindowPool(),
+      pool,
       key: gatewayKey,
       instance: randomBytes(8).toString('hex'),
       get instances() {
@@ -118,6 +127,20 @@ export async function startGateway(
       judge,
     });
     const tcpDoor = new TcpDoor({ clock, log, metrics, authenticator, joiner, judge, live });
+    const requestRoutes = new RequestRoutes(targets.values());
+    const http2Door = new Http2Door({
+      clock,
+      log,
+      metrics,
+      authenticator,
+      authorizer,
+      judge,
+      calls,
+      pools,
+      targets,
+      requestRoutes,
+      live,
+    });
     const listeners = config.listeners.map(
       (entry): NamedListener => ({
         name: entry.name,
@@ -129,7 +152,7 @@ export async function startGateway(
             const { route } = connection;
             if (route.kind === 'tunnel') void tunnelDoor.enter(connection);
             else if (route.kind === 'tcp') void tcpDoor.enter(connection, route.target);
-            else turnAway(connection, log);
+            else http2Door.enter(connection);
           },
         }),
       }),
@@ -137,11 +160,12 @@ export async function startGateway(
     const reloader =
       ports.load &&
       new Reloader(
-        { authenticator, authorizer, listeners, targets, admissions, judge, live, inForce },
+        { authenticator, authorizer, listeners, targets, requestRoutes, admissions, judge, live, inForce },
         { clock, log, metrics, load: ports.load },
       );
     const over = (): void => {
       reloader?.close();
+      pools.closeAll({ code: 'shutdown', text: 'the gateway is shutting down' });
       store?.close();
     };
     const shutdown = new Shutdown(listeners, live, key, () => inForce.config.drainTimeoutMs, over, clock);
@@ -180,14 +204,6 @@ export async function startGateway(
     key.release();
     throw error;
   }
-}
-
-/** Nothing takes HTTP/2 requests past the tunnel yet. */
-function turnAway({ facts, carrier }: AcceptedConnection, log: Log): void {
-  const { session, listener, peerAddress } = facts;
-  log.warn({ session, listener, peer: peerAddress }, 'connection refused: HTTP/2 is served through connect');
-  carrier.start({ data() {}, end() {}, closed() {} });
-  carrier.destroy();
 }
 
 function sourceNames({ issuers, certificates }: LoadedGatewayConfig): string[] {

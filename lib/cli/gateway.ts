@@ -56,9 +56,9 @@ function tlsVersions(listeners: readonly LoadedListener[]): string {
 /** What this build carries without looking into it is said, not hidden. */
 export function opaqueTargets(config: LoadedGatewayConfig): string[] {
   return config.targets
-    .filter(({ kind }) => kind !== 'tcp')
+    .filter(({ kind }) => kind === 'autogen-rpc')
     .map(
-      ({ name, kind }) =>
-        `target ${name}: this build passes ${kind} as opaque bytes under policy "connect"; messages are not decided one by one`,
+      ({ name }) =>
+        `target ${name}: this build decides each call of AutoGen's runtime (policy "call"); the messages inside its streams pass undecided`,
     );
 }

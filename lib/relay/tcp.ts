@@ -12,6 +12,8 @@ export interface RelayHooks<Session> {
 export interface RelayHandle {
   /** Ends both streams at once: a kill, a revocation, a drain that took too long. Idempotent: the first reason stays. */
   close(reason: CloseReason): void;
+  /** The rules have changed: what it decides by itself, request by request, is decided anew. */
+  judgeAnew?(): void;
 }
 
 /**

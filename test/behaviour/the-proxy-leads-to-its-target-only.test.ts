@@ -124,7 +124,9 @@ t.test('another user is refused here as well; a gRPC target still wants the pref
     await ask(`${asking('rpc:1')}GET / HTTP/1.1\r\n\r\n`, at),
     /^HTTP\/1\.1 200 .*\r\n\r\nHTTP\/1\.1 400 /s,
   );
-  const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
-  t.equal(await exchange(at, `${asking('rpc:1')}${preface}`), opened + preface);
+  const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0';
+  const answer = await exchange(at, `${asking('rpc:1')}${preface}`);
+  t.equal(answer.slice(0, opened.length), opened);
+  t.equal(answer.charCodeAt(opened.length + 3), 4, 'SETTINGS, a server’s first word (RFC 9113 section 3.4)');
   t.equal(rpc.sockets.length, 1);
 });

@@ -1,12 +1,16 @@
 import type { CloseReason } from '../../core/session.ts';
-import type { Exchange } from './exchange.ts';
-import { refusalOf } from './refusal.ts';
+import { type Refusal, refusalOf } from './refusal.ts';
+
+/** A request that lives in somebody's name. */
+export interface Borne {
+  refuse(refusal: Refusal): void;
+}
 
 /** Somebody on a connection: one identity may bear many requests, and one connection several identities. */
 export class Bearer {
   /** As `principalName` gives it. */
   readonly principal: string;
-  readonly live: Set<Exchange> = new Set();
+  readonly live: Set<Borne> = new Set();
 
   constructor(principal: string) {
     this.principal = principal;

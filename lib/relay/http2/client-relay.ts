@@ -34,6 +34,8 @@ export interface ClientRelayPorts extends ConnectionPorts {
   judge(head: RequestHead): Verdict | Promise<Verdict>;
   /** Rises whenever a verdict given before may not hold any more. */
   generation(): number;
+  /** Its first permitted request is still to come (`trust`): until then it has no more than HTTP/2's first window. */
+  readonly untrusted?: boolean;
   onRefused(head: RequestHead | undefined, refusal: Refusal): void;
   /** The last call, exactly once. */
   onClosed(ended: ClientRelayEnd): void;
@@ -88,6 +90,12 @@ export class ClientRelay implements ExchangeHost {
 
   start(): void {
     this.connection.start();
+    if (!this.#ports.untrusted) this.connection.widen();
+  }
+
+  /** A request was permitted. Idempotent. */
+  trust(): void {
+    this.connection.widen();
   }
 
   /** No new requests; those that live run on. */

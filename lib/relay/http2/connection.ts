@@ -72,6 +72,8 @@ export class Http2Connection implements FrameSink, StreamHost {
   readonly #streams = new Map<number, Http2Stream>();
   #state: 'open' | 'draining' | 'ending' | 'closed' = 'open';
   #prefaceBytes = 0;
+  #greeted = false;
+  #wide = false;
   #settingsSeen = false;
   #lastPeerStream = 0;
   #nextStream = 1;
@@ -143,21 +145,12 @@ export class Http2Connection implements FrameSink, StreamHost {
     return this.#clock.monotonic();
   }
 
+  /** A client says nothing before its first stream: a connection that is only looked at costs the server no byte. */
   start(): void {
-    const { limits } = this;
-    if (this.role === 'client') this.writer.control(preface);
-    this.writer.control(settingsFrame(ownSettings(this.role, limits)));
-    const more = limits.connectionWindowBytes - this.#receiveWindow;
-    if (more > 0) this.writer.control(windowUpdateFrame(0, more));
-    this.#receiveWindow += Math.max(0, more);
-    this.#settingsSentMs = this.nowMs();
-    if (this.role === 'server') this.#beginPartial();
-    this.#settingsTimer = this.#clock.after(limits.settingsTimeoutMs, () =>
-      this.#fail(
-        ErrorCode.settingsTimeout,
-        `SETTINGS not acknowledged within ${limits.settingsTimeoutMs} ms`,
-      ),
-    );
+    if (this.role === 'server') {
+      this.#greet();
+      this.#beginPartial();
+    }
     this.#stream.start({
       data: chunk => this.#received(chunk),
       end: () => this.#peerEnded(),
@@ -166,8 +159,35 @@ export class Http2Connection implements FrameSink, StreamHost {
     });
   }
 
+  #greet(): void {
+    const { limits } = this;
+    this.#greeted = true;
+    if (this.role === 'client') this.writer.control(preface);
+    this.writer.control(settingsFrame(ownSettings(this.role, limits)));
+    if (this.role === 'client') this.widen();
+    this.#settingsSentMs = this.nowMs();
+    this.#settingsTimer = this.#clock.after(limits.settingsTimeoutMs, () =>
+      this.#fail(
+        ErrorCode.settingsTimeout,
+        `SETTINGS not acknowledged within ${limits.settingsTimeoutMs} ms`,
+      ),
+    );
+  }
+
+  /** The connection's window from the protocol's 65,535 B to ours; until then nothing of it is given back. Idempotent. */
+  widen(): void {
+    if (this.#wide) return;
+    this.#wide = true;
+    const more = this.limits.connectionWindowBytes - this.#receiveWindow;
+    if (more <= 0) return;
+    this.writer.control(windowUpdateFrame(0, more));
+    this.#receiveWindow += more;
+    this.#unannounced = 0;
+  }
+
   /** A client's next stream; the caller has looked at `hasRoom`. What waits in it counts as `held`. */
   open(handler: StreamHandler, held: HeldShare): Http2Stream {
+    if (!this.#greeted) this.#greet();
     const stream = new Http2Stream(this, this.#nextStream, this.peer.initialWindowBytes, handler, held);
     this.#nextStream += 2;
     this.#streams.set(stream.id, stream);
@@ -178,7 +198,7 @@ export class Http2Connection implements FrameSink, StreamHost {
   goAway(text: string): void {
     if (this.#state !== 'open') return;
     this.#state = 'draining';
-    this.writer.control(goawayFrame(this.#lastPeerStream, ErrorCode.noError, text));
+    if (this.#greeted) this.writer.control(goawayFrame(this.#lastPeerStream, ErrorCode.noError, text));
     this.#owner.changed();
     this.#endIfDrained();
   }
@@ -499,7 +519,7 @@ export class Http2Connection implements FrameSink, StreamHost {
   /** On receipt: what a stream holds is bounded by its own window. */
   #giveBack(bytes: number): void {
     this.#unannounced += bytes;
-    if (this.#unannounced * 2 < this.limits.connectionWindowBytes) return;
+    if (!this.#wide || this.#unannounced * 2 < this.limits.connectionWindowBytes) return;
     this.writer.control(windowUpdateFrame(0, this.#unannounced));
     this.#receiveWindow += this.#unannounced;
     this.#unannounced = 0;
@@ -545,7 +565,7 @@ export class Http2Connection implements FrameSink, StreamHost {
     this.#reason = reason;
     const cut: StreamCut = { code: ErrorCode.cancel, text: reason.text || 'the connection was closed' };
     this.#abandonAll(cut);
-    this.writer.control(goawayFrame(this.#lastPeerStream, errorCode, reason.text));
+    if (this.#greeted) this.writer.control(goawayFrame(this.#lastPeerStream, errorCode, reason.text));
     this.writer.stop();
     this.#stream.end();
     this.#owner.changed();

@@ -56,6 +56,7 @@ function world(fault: { stage?: Stage; judge?: boolean } = {}) {
       { name: 'b', listener: { prepare: prepare('listener b') } },
     ],
     targets: new Map<string, Target>([['old', {} as Target]]),
+    requestRoutes: { replace: () => void inForceNow.push('routes') },
     admissions: { replace: () => void inForceNow.push('admissions') },
     judge: {
       enrolmentRequired: false,
@@ -145,7 +146,7 @@ t.test('a good one is put in force in one turn, after all of it was ready, and t
       return prepare?.() ?? (() => {});
     };
   await here.reloader.now('test');
-  const all = ['policies', 'identity', 'listener a', 'listener b', 'admissions'];
+  const all = ['policies', 'identity', 'listener a', 'listener b', 'routes', 'admissions'];
   t.same(here.ready, stages);
   t.same(seen, all, 'nobody sees a half');
   t.same(here.inForceNow, [...all, 'judged']);

@@ -1,0 +1,91 @@
+import { BufferedStream } from './core/buffered-stream.ts';
+import type { Clock } from './core/clock.ts';
+import { LockwireError } from './core/errors.ts';
+import type { ByteStream, Metrics } from './core/ports.ts';
+import type { CloseReason } from './core/session.ts';
+import type { Target } from './gateway-joiner.ts';
+import { HeldBudget } from './relay/http2/held-budget.ts';
+import { type Http2Limits, http2Defaults } from './relay/http2/options.ts';
+import type { GrowthPool } from './relay/http2/receive-window.ts';
+import { ownUpstream, sharedUpstream, Upstreams } from './relay/http2/upstreams.ts';
+import { noExposeServes } from './stream-refusals.ts';
+import type { Exposers } from './tunnel/exposers.ts';
+import type { Ingress } from './wire/tunnel/frames.ts';
+
+export interface UpstreamPoolsPorts {
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly pool: GrowthPool;
+  readonly exposers: Exposers;
+}
+
+/** How an upstream is reached for one client's connection. */
+export interface OwnPorts {
+  open(): Promise<ByteStream>;
+  onLost?(reason: CloseReason, begun: boolean): void;
+}
+
+/** The HTTP/2 connections to targets: one set for all clients of a shared target, one a client's connection else. */
+export class UpstreamPools {
+  readonly limits: Http2Limits = http2Defaults;
+  readonly pool: GrowthPool;
+  readonly held: HeldBudget = new HeldBudget();
+  readonly #ports: UpstreamPoolsPorts;
+  /** By target's name; bounded by the config. */
+  readonly #shared = new Map<string, { readonly target: Target; readonly upstreams: Upstreams }>();
+
+  constructor(ports: UpstreamPoolsPorts) {
+    this.#ports = ports;
+    this.pool = ports.pool;
+    ports.metrics.gauge(
+      'lockwire_http2_held_bytes',
+      'Bytes that wait for slow readers in HTTP/2 streams.',
+      () => this.held.heldBytes,
+    );
+    ports.metrics.gauge('lockwire_http2_shared_connections', 'Connections to shared HTTP/2 targets.', () =>
+      [...this.#shared.values()].reduce((sum, { upstreams }) => sum + upstreams.connectionCount, 0),
+    );
+  }
+
+  own(target: Target, own: OwnPorts): Upstreams {
+    const { clock } = this.#ports;
+    const { limits, pool } = this;
+    return new Upstreams(ownUpstream, { clock, limits, pool, name: target.name, ...own });
+  }
+
+  shared(target: Target): Upstreams {
+    const known = this.#shared.get(target.name);
+    if (known?.target === target) return known.upstreams;
+    // The config has changed: what lives runs on.
+    known?.upstreams.retire();
+    const { clock } = this.#ports;
+    const { limits, pool } = this;
+    const open = (): Promise<ByteStream> => this.dial(target, 'loopback');
+    const upstreams = new Upstreams(sharedUpstream, { clock, limits, pool, name: target.name, open });
+    this.#shared.set(target.name, { target, upstreams });
+    return upstreams;
+  }
+
+  /** A new connection to the target. Throws LockwireError. */
+  async dial(target: Target, ingress: Ingress): Promise<ByteStream> {
+    const { upstream } = target;
+    if (upstream.kind === 'dial') return new BufferedStream((await upstream.dialer.dial()).carrier);
+    const session = this.#ports.exposers.pick(target.name, target.stateful);
+    if (session === undefined) throw new LockwireError('unavailable', noExposeServes(target.name));
+    return session.open(target.name, ingress, () => {});
+  }
+
+  closeAll(reason: CloseReason): void {
+    for (const { upstreams } of this.#shared.values()) upstreams.close(reason);
+    this.#shared.clear();
+  }
+}
+
+/** What the upstream is told: its own name, where it was dialled by one; else what the client said. */
+export function addressedAs({ upstream }: Target): {
+  scheme: 'http' | 'https';
+  authority: string | undefined;
+} {
+  if (upstream.kind === 'tunnel') return { scheme: 'http', authority: undefined };
+  return { scheme: 'https', authority: upstream.authority };
+}
