@@ -195,3 +195,84 @@ export interface InstanceKey {
   /** 64 bytes. */
   sign(message: Uint8Array): Uint8Array;
 }
+
+/** A header field of a call, as HTTP/2 carries it: a lower-case name and a latin1 value. */
+export interface CallField {
+  readonly name: string;
+  readonly value: string;
+  /** Never to be indexed by anyone on the way. */
+  readonly sensitive: boolean;
+}
+
+/**
+ * One HTTP/2 stream with a gRPC call on it, as a dialect sees it: a client's, which it answers, or one that it opened
+ * to the target. Bytes are under credit as in `ByteStream`: at most a window is delivered and not given back.
+ */
+export interface CallStream {
+  /** Attaches the one reader, before anything else. No event comes from inside it. */
+  start(events: CallEvents): void;
+  /** The response's header section, or the request's; with `endStream` there is nothing behind it. */
+  sendHeaders(fields: readonly CallField[], endStream: boolean): void;
+  /** Returns how many of the bytes went out at once; the others are kept, and `sent` tells of them. */
+  write(bytes: Uint8Array): number;
+  /** Ends our side behind what was written, with trailers or without. */
+  end(trailers?: readonly CallField[]): void;
+  /** Gives credit back for bytes that were delivered. */
+  consume(bytes: number): void;
+  /** Ends both sides at once: an error code of RFC 9113 section 7. `closed` does not follow. Idempotent. */
+  reset(errorCode: number): void;
+}
+
+export interface CallEvents {
+  /** A header section of the peer's: the response's, then trailers (with `endStream`; `end` follows). */
+  headers(fields: readonly CallField[], endStream: boolean): void;
+  /** A view, good during the call only. */
+  data(bytes: Uint8Array): void;
+  /** The peer's side has ended. */
+  end(): void;
+  sent(bytes: number): void;
+  /** The last event: both sides have ended, or else how it was cut; `text` is '' for the peer's own RST_STREAM. */
+  closed(cut: { readonly code: number; readonly text: string } | undefined): void;
+}
+
+/** A permitted call whose messages a dialect may decide about. */
+export interface AcceptedCall {
+  /** `:path`, such as `/agents.AgentRpc/OpenChannel`. */
+  readonly path: string;
+  /** Without pseudo-headers and without what is the gateway's own (credentials, `x-lockwire-*`). */
+  readonly fields: readonly CallField[];
+  readonly stream: CallStream;
+  /** Now: a renewal may change groups. */
+  principal(): Principal;
+  /** The tunnel session, or the direct client's connection. */
+  readonly session: string;
+  /** Rises whenever what `decide` said before may not hold any more. */
+  generation(): number;
+  /** Policy `message`, on a resource of the target's. */
+  decide(
+    resource: { readonly type: 'AgentType' | 'TopicType' | 'Target'; readonly id: string },
+    context: Readonly<Record<string, string | boolean | number>>,
+  ): Decision;
+  /** One safe line for the person at the other end. */
+  notice(reason: CloseReason): void;
+}
+
+/** What a dialect asks for a stream to its target. */
+export interface CallTarget {
+  /**
+   * A stream on a connection to the target for this call's client; the dialect then sends the headers, pseudo-headers
+   * first. Throws LockwireError where the target can't be reached.
+   */
+  open(call: AcceptedCall, events: CallEvents): Promise<CallStream>;
+}
+
+/** Reads and repairs the messages of one target's protocol. */
+export interface Dialect {
+  /** Takes the call over: from here on its stream is the dialect's. False where it is to be passed on as it is. */
+  take(call: AcceptedCall): boolean;
+  /** The rules have changed: what lives is decided anew. */
+  judgeAnew(): void;
+  /** For `lockwire sessions`: plain data, configured names and the peer's own words made safe. */
+  describe(): unknown;
+  close(reason: CloseReason): void;
+}
