@@ -123,18 +123,19 @@ export async function handshakes(order: LoadOrder, pause: Pause): Promise<LoadRe
   return { milliseconds: performance.now() - started, amount: times.length, ...percentiles(times) };
 }
 
-/** Many connections that rest: after the warm-up (the same number, closed again) they cost only memory. */
+/** Many connections that rest, beside those of the warm-up: what they cost is memory. */
 export async function idle(order: LoadOrder, pause: Pause): Promise<LoadResult> {
   const hold = async (count: number): Promise<Socket[]> => {
     const sockets: Socket[] = [];
     for (let number = 0; number < count; number += 1) sockets.push(await openThrough(order));
     return sockets;
   };
-  for (const socket of await hold(order.warmUp)) socket.destroy();
+  // They stay: a closed one would leave its memory to be used again, and that would cost nothing.
+  const before = await hold(order.warmUp);
   await pause('warm');
   const started = performance.now();
   const sockets = await hold(order.amount);
   await pause('held');
-  for (const socket of sockets) socket.destroy();
+  for (const socket of [...before, ...sockets]) socket.destroy();
   return { milliseconds: performance.now() - started, amount: order.amount };
 }

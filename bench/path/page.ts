@@ -67,7 +67,7 @@ export function scenarioTables(note: string | undefined, rows: readonly JudgedRo
     ...table(
       [title, ...names],
       rows.map(row => [
-        row.title,
+        row.name,
         ...names.map(name => {
           const system = row.systems.find(other => other.name === name);
           return system === undefined ? '–' : of(system, row);
@@ -76,22 +76,24 @@ export function scenarioTables(note: string | undefined, rows: readonly JudgedRo
     ),
     '',
   ];
-  const verdicts = rows.flatMap(({ title, failure, verdicts: all }) =>
+  const verdicts = rows.flatMap(({ name, failure, verdicts: all }) =>
     failure === undefined
       ? all.map(({ measured, noise, must, aim, ok, text }) => [
-          ...[title, measured, noise === undefined ? '–' : `${Math.round(noise * 100)} %`, must, aim],
+          ...[name, measured, noise === undefined ? '–' : `${Math.round(noise * 100)} %`, must, aim],
           ok ? text : `**${text}**`,
         ])
-      : [[title, '–', '–', '', '', `**${failure.split('\n')[0]}**`]],
+      : [[name, '–', '–', '', '', `**${failure.split('\n')[0]}**`]],
   );
   return [
     ...(note === undefined ? [] : [`${note}\n`]),
+    ...rows.map(({ name, title }) => `- \`${name}\`: ${title}`),
+    '',
     ...bySystem('price', ({ price }, { unit }) => `${number(price)} ${unit}`),
     ...bySystem('p50 / p99, ms', latency),
     ...bySystem('memory of the processes, MiB', ({ memoryBytes }) => (memoryBytes / 2 ** 20).toFixed(0)),
     ...(verdicts.length === 0
       ? []
-      : [...table(['target', 'measured', 'noise', 'must', 'aim', 'verdict'], verdicts), '']),
+      : [...table(['verdict on', 'measured', 'noise', 'must', 'aim', ''], verdicts), '']),
   ];
 }
 
