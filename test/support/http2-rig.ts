@@ -23,6 +23,10 @@ export interface RigOptions {
   readonly judge?: (head: RequestHead, forward: Verdict) => Verdict | Promise<Verdict>;
   readonly generation?: () => number;
   readonly held?: HeldBudget;
+  /** Whose clients they are, and whose share it is that they hold. */
+  readonly principal?: string;
+  /** Another rig's, which has `shared`. */
+  readonly upstreams?: Upstreams;
   /** The upstream's bytes, in place of a socket to `backend`. */
   readonly open?: () => Promise<ByteStream>;
 }
@@ -34,6 +38,8 @@ export interface Rig {
   readonly ended: ClientRelayEnd[];
   readonly held: HeldBudget;
   readonly bearer: Bearer;
+  /** Those that its clients share, if they do. */
+  readonly shared: Upstreams | undefined;
   client(): Promise<ClientHttp2Session>;
   raw(): Promise<Socket>;
   close(): Promise<void>;
@@ -63,7 +69,8 @@ export async function startRig(backendPort: number, options: RigOptions = {}): P
   const clock = options.clock ?? systemClock;
   const limits = { ...http2Defaults, ...options.limits };
   const held = options.held ?? new HeldBudget();
-  const bearer = new Bearer('User::test|somebody');
+  const principal = options.principal ?? 'User::test|somebody';
+  const bearer = new Bearer(principal);
   const rig = { relays: [] as ClientRelay[], refusals: [] as Rig['refusals'], ended: [] as ClientRelayEnd[] };
   const sockets = new Set<Socket>();
   const clients = new Set<ClientHttp2Session>();
@@ -90,7 +97,7 @@ export async function startRig(backendPort: number, options: RigOptions = {}): P
       name: 'backend',
       open,
     });
-  const shared = options.shared && upstreamsOf(options.shared);
+  const shared = options.upstreams ?? (options.shared && upstreamsOf(options.shared));
   const server: Server = createTcp({ allowHalfOpen: true }, socket => {
     keep(socket);
     const upstreams = shared ?? upstreamsOf(ownUpstream);
@@ -107,10 +114,13 @@ export async function startRig(backendPort: number, options: RigOptions = {}): P
       clock,
       limits,
       pool: noGrowth,
-      held: held.share('client'),
+      held: held.share(principal),
       judge: head => options.judge?.(head, forward) ?? forward,
       generation: options.generation ?? (() => 0),
-      onRefused: (head, refusal) => rig.refusals.push({ head, refusal }),
+      onRefused: (head, refusal) => {
+        // A flood is measured: its notes must not be.
+        if (rig.refusals.length < 1_000) rig.refusals.push({ head, refusal });
+      },
       onClosed: end => {
         rig.ended.push(end);
         if (shared === undefined) upstreams.close({ code: 'cancelled', text: 'its client has gone' });
@@ -126,6 +136,7 @@ export async function startRig(backendPort: number, options: RigOptions = {}): P
     port,
     held,
     bearer,
+    shared,
     async client() {
       const session = connectHttp2(`http://127.0.0.1:${port}`, { maxSessionMemory: 1_000 });
       clients.add(session);

@@ -2,7 +2,7 @@ import type { Timer } from '../../core/clock.ts';
 import type { ByteStream, Counter } from '../../core/ports.ts';
 import type { CloseReason } from '../../core/session.ts';
 import type { HeaderBlock } from '../../wire/hpack/decoder.ts';
-import type { Field } from '../../wire/hpack/fields.ts';
+import { type Field, fieldBytes } from '../../wire/hpack/fields.ts';
 import { ErrorCode } from '../../wire/http2/frames.ts';
 import type { Bearer } from './bearer.ts';
 import { type ConnectionPorts, Http2Connection } from './connection.ts';
@@ -52,6 +52,7 @@ export interface ClientRelayEnd {
 /** What was worked out about a header block: good as long as its HeaderBlock is, and for a verdict while nothing changed. */
 interface RequestMemo {
   readonly head: RequestHead | string;
+  readonly listBytes: number;
   verdict: Forward | undefined;
   outgoing: Outgoing | undefined;
   generation: number;
@@ -146,11 +147,27 @@ export class ClientRelay implements ExchangeHost {
       return exchange.refuse(refusalWith(431, { code: 'limit', text: `the header list: ${block.refused}` }));
     // RFC 9113 section 8.1.1: malformed, so a stream error and no answer.
     if (typeof head === 'string') return exchange.fault(ErrorCode.protocolError, head);
+    if (endStream && head.contentLength > 0)
+      return exchange.fault(ErrorCode.protocolError, 'no DATA, and a content-length');
+    // An upstream that is asked and cancelled at once is what a rapid reset does, too.
+    if (head.timeoutMs !== undefined && head.timeoutMs < 1)
+      return exchange.refuse(refusalOf({ code: 'timeout', text: 'grpc-timeout of less than 1 ms' }));
+    if (!exchange.holdHead(memo.listBytes)) return;
     const kept = this.#keptVerdict(memo);
-    if (kept) return this.#forward(exchange, memo, head, kept);
+    if (kept) this.#forward(exchange, memo, head, kept);
+    else this.#judge(exchange, memo, head);
+  }
+
+  #judge(exchange: Exchange, memo: RequestMemo, head: RequestHead): void {
+    const generation = this.#ports.generation();
     const verdict = this.#ports.judge(head);
-    if (verdict instanceof Promise) void verdict.then(later => this.#obey(exchange, memo, head, later));
-    else this.#obey(exchange, memo, head, verdict);
+    if (!(verdict instanceof Promise)) return this.#obey(exchange, memo, head, verdict, generation);
+    void verdict.then(later => {
+      if (exchange.over) return;
+      // It was made by rules that have changed since.
+      if (generation !== this.#ports.generation()) return this.#judge(exchange, memo, head);
+      this.#obey(exchange, memo, head, later, generation);
+    });
   }
 
   #keptVerdict(memo: RequestMemo): Forward | undefined {
@@ -159,12 +176,18 @@ export class ClientRelay implements ExchangeHost {
     return verdict.expiresAtMs > this.#ports.clock.now() ? verdict : undefined;
   }
 
-  #obey(exchange: Exchange, memo: RequestMemo, head: RequestHead, verdict: Verdict): void {
+  #obey(
+    exchange: Exchange,
+    memo: RequestMemo,
+    head: RequestHead,
+    verdict: Verdict,
+    generation: number,
+  ): void {
     if (verdict.kind === 'refuse') return exchange.refuse(verdict.refusal);
     if (memo.verdict?.authority !== verdict.authority || memo.verdict?.scheme !== verdict.scheme)
       memo.outgoing = undefined;
     memo.verdict = verdict;
-    memo.generation = this.#ports.generation();
+    memo.generation = generation;
     this.#forward(exchange, memo, head, verdict);
   }
 
@@ -175,6 +198,8 @@ export class ClientRelay implements ExchangeHost {
 
   #closed(reason: CloseReason): void {
     const { connection } = this;
+    // Those whose client has its answer, and whose upstream never took the rest of the request.
+    for (const exchange of [...this.#live]) exchange.abort(ErrorCode.cancel);
     this.#ports.onClosed({
       reason,
       requests: this.#requests,
@@ -188,7 +213,9 @@ function memoOf(block: HeaderBlock): RequestMemo {
   const known = block.memo as RequestMemo | undefined;
   if (known !== undefined) return known;
   const head = block.refused === undefined ? requestOf(block) : '';
-  const memo: RequestMemo = { head, verdict: undefined, outgoing: undefined, generation: -1 };
+  let listBytes = 0;
+  for (const field of block.fields) listBytes += fieldBytes(field);
+  const memo: RequestMemo = { head, listBytes, verdict: undefined, outgoing: undefined, generation: -1 };
   block.memo = memo;
   return memo;
 }

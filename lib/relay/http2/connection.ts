@@ -46,6 +46,9 @@ const nobody: StreamHandler = { headers() {}, data() {}, end() {}, sent() {}, do
 /** After this id a client has none left (RFC 9113 section 5.1.1). */
 const lastStreamId = 0x7fffffff;
 
+/** A WINDOW_UPDATE by less has to be paid for: it can make us send a frame for each byte (CVE-2019-9511). */
+const smallIncrement = 1_024;
+
 /**
  * One HTTP/2 connection (RFC 9113) over any byte stream, either end of it.
  *
@@ -75,7 +78,11 @@ export class Http2Connection implements FrameSink, StreamHost {
   #greeted = false;
   #wide = false;
   #settingsSeen = false;
+  /** SETTINGS_INITIAL_WINDOW_SIZE as the frame that is being read says it last. */
+  #announcedWindow = 65_535;
+  /** Highest stream that the peer has begun, and the highest that was looked at: a GOAWAY names this one. */
   #lastPeerStream = 0;
+  #lastServed = 0;
   #nextStream = 1;
   /** Of the peer's GOAWAY: streams of ours above it were never looked at. */
   #peerGone = false;
@@ -86,6 +93,8 @@ export class Http2Connection implements FrameSink, StreamHost {
   #dataStream: Http2Stream | undefined;
   #dataLeft = 0;
   #dataEnds = false;
+  /** No byte of it has come, and padding is none. */
+  #dataBare = false;
   /** DATA that came with bytes. */
   #usefulFrames = 0;
   #settingsSentMs = 0;
@@ -198,14 +207,13 @@ export class Http2Connection implements FrameSink, StreamHost {
   goAway(text: string): void {
     if (this.#state !== 'open') return;
     this.#state = 'draining';
-    if (this.#greeted) this.writer.control(goawayFrame(this.#lastPeerStream, ErrorCode.noError, text));
+    if (this.#greeted) this.writer.control(goawayFrame(this.#lastServed, ErrorCode.noError, text));
     this.#owner.changed();
     this.#endIfDrained();
   }
 
   /** Ends it and what lives on it. The owner has told its streams what it wants them to say. */
   close(reason: CloseReason): void {
-    if (this.#state === 'ending' || this.#state === 'closed') return;
     this.#end(ErrorCode.noError, reason);
   }
 
@@ -305,7 +313,7 @@ export class Http2Connection implements FrameSink, StreamHost {
     this.#dataStream = stream;
     this.#dataLeft = flowBytes;
     this.#dataEnds = endStream;
-    if (flowBytes === 0 && !endStream) this.#spend('idleFrames', 'DATA without a byte');
+    this.#dataBare = true;
     if (stream === undefined) return;
     if (stream.peerEnded)
       this.#refuseStream(stream, ErrorCode.streamClosed, 'DATA after the end of the stream');
@@ -319,13 +327,18 @@ export class Http2Connection implements FrameSink, StreamHost {
     const { byteLength } = bytes;
     this.#usefulFrames += 1;
     this.#dataLeft -= byteLength;
+    this.#dataBare = false;
+    const stream = this.#dataStream;
+    // Its handler may have ended it at an earlier part of the frame.
+    if (stream === undefined || stream.closed) return;
     // Without padding the last bytes are known as such, and can carry the end with them.
-    this.#dataStream?.handler.data(bytes, this.#dataEnds && this.#dataLeft === 0);
+    stream.handler.data(bytes, this.#dataEnds && this.#dataLeft === 0);
   }
 
   dataEnd(_streamId: number, endStream: boolean): void {
     const stream = this.#dataStream;
     this.#dataStream = undefined;
+    if (this.#dataBare && !endStream) this.#spend('idleFrames', 'DATA without a byte');
     if (stream === undefined) return;
     // Padding counts as if it had been taken at once.
     if (this.#dataLeft > 0) stream.consume(this.#dataLeft);
@@ -361,10 +374,16 @@ export class Http2Connection implements FrameSink, StreamHost {
   setting(id: number, value: number): void {
     this.#settingsSeen = true;
     switch (id) {
+      case SettingId.enablePush:
+        // RFC 9113 section 6.5.2: a server's may only be 0.
+        if (value === 1 && this.role === 'client')
+          throw new Http2Error(ErrorCode.protocolError, 'a server that enables push');
+        return;
       case SettingId.headerTableSize:
         return this.writer.encoder.setPeerTableBytes(value);
       case SettingId.initialWindowSize:
-        return this.#initialWindow(value);
+        this.#announcedWindow = value;
+        return;
       case SettingId.maxFrameSize:
         this.writer.maxFrameBytes = value;
         return;
@@ -377,6 +396,8 @@ export class Http2Connection implements FrameSink, StreamHost {
 
   settingsEnd(): void {
     this.#settingsSeen = true;
+    this.#partialSinceMs = 0;
+    this.#applyWindow();
     this.peer.arrived();
     this.#spend('idleFrames', 'SETTINGS');
     this.writer.control(settingsAck());
@@ -414,6 +435,7 @@ export class Http2Connection implements FrameSink, StreamHost {
 
   windowUpdate(streamId: number, increment: number): void {
     this.#firstIsSettings();
+    if (increment < smallIncrement) this.#spend('idleFrames', 'small WINDOW_UPDATEs');
     if (streamId === 0) return this.#widen(increment);
     const stream = this.#find(streamId, 'WINDOW_UPDATE');
     if (increment === 0) return this.streamError(streamId, ErrorCode.protocolError, 'WINDOW_UPDATE of 0');
@@ -460,8 +482,10 @@ export class Http2Connection implements FrameSink, StreamHost {
     if (streamId % 2 === 0)
       throw new Http2Error(ErrorCode.protocolError, `stream ${streamId} was not opened by us`);
     if (streamId <= this.#lastPeerStream) return void this.#find(streamId, 'HEADERS');
-    if (this.#state !== 'open') return this.#turnAway(streamId);
     this.#lastPeerStream = streamId;
+    // Behind our GOAWAY; what follows on it was on its way too.
+    if (this.#state !== 'open') return this.#turnAway(streamId);
+    this.#lastServed = streamId;
     if (dependsOn === streamId)
       return this.streamError(streamId, ErrorCode.protocolError, 'the stream depends on itself');
     if (this.#streams.size >= this.limits.maxConcurrentStreams) return this.#turnAway(streamId);
@@ -488,7 +512,14 @@ export class Http2Connection implements FrameSink, StreamHost {
       : streamId <= this.#lastPeerStream;
     // Idle (RFC 9113 section 5.1).
     if (!begun) throw new Http2Error(ErrorCode.protocolError, `${what} on idle stream ${streamId}`);
-    if (this.#resets.has(streamId) || what === 'WINDOW_UPDATE' || what === 'RST_STREAM') {
+    // A server answers for what one client has reset: the others on this connection must not pay for it.
+    if (this.role === 'client' && this.#resets.has(streamId)) return undefined;
+    if (
+      this.role === 'client' ||
+      this.#resets.has(streamId) ||
+      what === 'WINDOW_UPDATE' ||
+      what === 'RST_STREAM'
+    ) {
       this.#spend('idleFrames', `${what} on closed streams`);
       return undefined;
     }
@@ -500,9 +531,11 @@ export class Http2Connection implements FrameSink, StreamHost {
     stream.reset(errorCode, text);
   }
 
-  #initialWindow(value: number): void {
-    const change = value - this.peer.initialWindowBytes;
-    this.peer.initialWindowBytes = value;
+  /** Once a frame, however often it says so: each change is a walk over all streams. */
+  #applyWindow(): void {
+    const change = this.#announcedWindow - this.peer.initialWindowBytes;
+    if (change === 0) return;
+    this.peer.initialWindowBytes = this.#announcedWindow;
     for (const stream of this.#streams.values())
       if (!stream.widen(change))
         throw new Http2Error(ErrorCode.flowControlError, `a window over ${maxWindowBytes} B`);
@@ -525,13 +558,18 @@ export class Http2Connection implements FrameSink, StreamHost {
     this.#unannounced = 0;
   }
 
-  /** What pays for frames that move nothing: DATA both ways; and for resets: answers that were given. */
+  /** What pays for frames that move nothing: DATA both ways, and what we send twice, since it brings two WINDOW_UPDATEs; and for resets: answers that were given. */
   #useful(): Record<keyof FloodLimits, number> {
-    return { idleFrames: this.#usefulFrames + this.writer.dataFrames, resets: this.writer.headerBlocks };
+    return {
+      idleFrames: this.#usefulFrames + 2 * this.writer.usefulFrames,
+      resets: this.writer.headerBlocks,
+    };
   }
 
   /** RFC 9113 section 3.4. */
   #firstIsSettings(): void {
+    // One frame is over, or DATA has begun: what is not whole now began later.
+    this.#partialSinceMs = 0;
     if (!this.#settingsSeen) throw new Http2Error(ErrorCode.protocolError, 'the first frame is not SETTINGS');
   }
 
@@ -552,7 +590,6 @@ export class Http2Connection implements FrameSink, StreamHost {
   }
 
   #fail(errorCode: number, text: string): void {
-    if (this.#state === 'ending' || this.#state === 'closed') return;
     const code = errorCode === ErrorCode.enhanceYourCalm ? 'limit' : 'protocol';
     this.#end(errorCode, {
       code: errorCode === ErrorCode.internalError ? 'internal' : code,
@@ -561,11 +598,13 @@ export class Http2Connection implements FrameSink, StreamHost {
   }
 
   #end(errorCode: number, reason: CloseReason): void {
+    // What ends a stream may have ended the connection with it.
+    if (this.#state === 'ending' || this.#state === 'closed') return;
     this.#state = 'ending';
     this.#reason = reason;
     const cut: StreamCut = { code: ErrorCode.cancel, text: reason.text || 'the connection was closed' };
     this.#abandonAll(cut);
-    if (this.#greeted) this.writer.control(goawayFrame(this.#lastPeerStream, errorCode, reason.text));
+    if (this.#greeted) this.writer.control(goawayFrame(this.#lastServed, errorCode, reason.text));
     this.writer.stop();
     this.#stream.end();
     this.#owner.changed();

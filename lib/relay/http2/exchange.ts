@@ -10,7 +10,7 @@ import { Outgoing } from './outgoing.ts';
 import { grpcRefusal, grpcTrailers, problem, type Refusal, refusalOf } from './refusal.ts';
 import { type RequestHead, trailersOf } from './request.ts';
 import { type ResponseHead, responseOf } from './response.ts';
-import type { Http2Stream, StreamCut, StreamHandler } from './stream.ts';
+import { type Http2Stream, heldTooMuch, type StreamCut, type StreamHandler } from './stream.ts';
 import type { Upstreams } from './upstreams.ts';
 
 /** What an exchange needs of its relay. */
@@ -47,6 +47,7 @@ export class Exchange {
   /** The request, while there is no stream for it. */
   #outgoing: Outgoing | undefined;
   #early: OutputBuffer | undefined;
+  #heldHeadBytes = 0;
   #clientEnded = false;
   #clientTrailers: Outgoing | undefined;
   #requestBytes = 0;
@@ -71,8 +72,24 @@ export class Exchange {
     return this.#bearer;
   }
 
+  get over(): boolean {
+    return this.#state === 'over';
+  }
+
   get begun(): boolean {
     return this.#state !== 'judging';
+  }
+
+  /** A large header list lives as long as the request, and no window bounds it. False where it was refused for that. */
+  holdHead(listBytes: number): boolean {
+    if (listBytes <= freeHeadBytes) return true;
+    if (this.client.held.take(listBytes)) {
+      this.#heldHeadBytes = listBytes;
+      return true;
+    }
+    const text = `the header lists of this client’s live requests: ${listBytes} B more is over its limit`;
+    this.refuse({ ...refusalOf({ code: 'limit', text }), httpStatus: 431 });
+    return false;
   }
 
   /** The policy permits it: to the first stream of `upstreams` that is free. */
@@ -96,8 +113,6 @@ export class Exchange {
     if (this.#state !== 'opening' || outgoing === undefined) return;
     const { maxListBytes } = connection.writer;
     if (outgoing.listBytes > maxListBytes) {
-      this.#upstreams?.release(this);
-      this.#upstreams = undefined;
       const text = `the request’s header list is ${outgoing.listBytes} B, the upstream takes ${maxListBytes} B`;
       return this.refuse({ ...refusalOf({ code: 'limit', text }), httpStatus: 431 });
     }
@@ -115,6 +130,8 @@ export class Exchange {
     if (this.#state === 'answered' || this.#state === 'over') return;
     const begun = this.#response !== undefined;
     this.#leaveUpstream(ErrorCode.cancel);
+    // It has its answer: what ends now is what was left of the request.
+    if (this.client.closed) return this.#finish();
     this.#state = 'answered';
     this.#host.refused(this, refusal);
     this.#dropEarly();
@@ -140,12 +157,14 @@ export class Exchange {
   // The client's stream.
 
   clientHeaders(block: HeaderBlock, endStream: boolean): void {
-    if (this.#state === 'answered' || this.#state === 'over') return;
+    if (this.#state === 'over') return;
     const trailers = endStream ? trailersOf(block, staysHere) : 'a second header section';
     if (typeof trailers === 'string') return this.fault(ErrorCode.protocolError, trailers);
     if (block.refused !== undefined) return this.fault(ErrorCode.enhanceYourCalm, block.refused);
+    if (this.#state === 'answered') return;
+    if (this.#lacksBytes) return this.fault(ErrorCode.protocolError, unequal);
     const outgoing = trailers.length === 0 ? undefined : new Outgoing(trailers);
-    if (this.#upstream) this.#upstream.end(outgoing);
+    if (this.#upstream) this.#endUpstream(this.#upstream, outgoing);
     else this.#clientTrailers = outgoing;
   }
 
@@ -153,21 +172,16 @@ export class Exchange {
     this.#requestBytes += bytes.byteLength;
     const declared = this.head?.contentLength ?? -1;
     if (declared >= 0 && !fits(declared, this.#requestBytes, endStream))
-      return this.fault(ErrorCode.protocolError, 'DATA unequal to content-length');
+      return this.fault(ErrorCode.protocolError, unequal);
     if (this.#upstream) this.client.consume(this.#upstream.write(bytes, endStream));
-    else if (this.#state === 'answered' || this.#state === 'over') this.client.consume(bytes.byteLength);
-    else {
-      // Bounded by the stream's window: nothing of it is given back.
-      this.#early ??= new OutputBuffer();
-      this.#early.append(bytes);
-    }
+    else if (this.#state === 'judging' || this.#state === 'opening') this.#keepEarly(bytes);
+    // Whoever wanted it has gone.
+    else this.client.consume(bytes.byteLength);
   }
 
   clientEnd(): void {
     this.#clientEnded = true;
-    const declared = this.head?.contentLength ?? -1;
-    if (declared > this.#requestBytes && this.#state !== 'answered')
-      return this.fault(ErrorCode.protocolError, 'DATA unequal to content-length');
+    if (this.#lacksBytes && this.#state !== 'answered') return this.fault(ErrorCode.protocolError, unequal);
     this.#upstream?.end();
   }
 
@@ -195,6 +209,8 @@ export class Exchange {
     block.memo = response;
     if (typeof response === 'string') return this.#badResponse(response);
     if (response.informational) return this.#inform(response, endStream);
+    if (endStream && response.contentLength > 0 && !this.#isBare(response))
+      return this.#badResponse(`0 B of ${response.contentLength} B`);
     this.#response = response;
     this.#sendDown(response.outgoing, endStream);
   }
@@ -203,11 +219,8 @@ export class Exchange {
     if (this.#response === undefined) return this.#badResponse('data before its header section');
     this.#responseBytes += bytes.byteLength;
     const { contentLength } = this.#response;
-    if (
-      contentLength >= 0 &&
-      this.head?.method !== 'HEAD' &&
-      !fits(contentLength, this.#responseBytes, endStream)
-    )
+    if (this.#isBare(this.#response)) return this.#badResponse('a body where there is none');
+    if (contentLength >= 0 && !fits(contentLength, this.#responseBytes, endStream))
       return this.#badResponse(`over its content-length of ${contentLength} B`);
     this.#upstream?.consume(this.client.write(bytes, endStream));
   }
@@ -215,7 +228,7 @@ export class Exchange {
   upstreamEnd(): void {
     if (this.#response === undefined) return;
     const { contentLength } = this.#response;
-    if (contentLength > this.#responseBytes && this.head?.method !== 'HEAD' && this.#response.status !== 304)
+    if (contentLength > this.#responseBytes && !this.#isBare(this.#response))
       return this.#badResponse(`${this.#responseBytes} B of ${contentLength} B`);
     this.client.end();
   }
@@ -243,13 +256,43 @@ export class Exchange {
 
   /** Its own RST_STREAM goes through as it is; gRPC reads its code as a status. */
   #passReset(code: number): void {
-    if (code === ErrorCode.noError && this.client.ownEnded) this.client.stopPeer();
-    else this.abort(code);
+    if (code !== ErrorCode.noError) return this.abort(code);
+    // In the middle of a response it says nothing, and must not be taken for its end.
+    if (!this.client.ownEnded) return this.abort(ErrorCode.internalError);
+    this.client.stopPeer();
+    if (this.client.closed) this.#finish();
+  }
+
+  /** Whether bytes that were declared have not come. */
+  get #lacksBytes(): boolean {
+    return (this.head?.contentLength ?? -1) > this.#requestBytes;
+  }
+
+  /** A response that has no body, whatever its content-length says (RFC 9110 section 6.4.1). */
+  #isBare({ status }: ResponseHead): boolean {
+    return this.head?.method === 'HEAD' || status === 204 || status === 304;
+  }
+
+  /** Its trailers are a header list of their own, which an upstream may close a connection for. */
+  #endUpstream(upstream: Http2Stream, trailers: Outgoing | undefined): void {
+    const { maxPeerListBytes } = upstream;
+    if (trailers === undefined || trailers.listBytes <= maxPeerListBytes) return upstream.end(trailers);
+    const text = `the trailers are ${trailers.listBytes} B, the upstream takes ${maxPeerListBytes} B`;
+    this.refuse({ ...refusalOf({ code: 'limit', text }), httpStatus: 431 });
+  }
+
+  /** Nothing of it is given back, so the stream's window bounds it; the sum is the share's. */
+  #keepEarly(bytes: Uint8Array): void {
+    if (!this.client.held.take(bytes.byteLength))
+      return this.refuse(refusalOf({ code: 'limit', text: heldTooMuch }));
+    this.#early ??= new OutputBuffer();
+    this.#early.append(bytes);
   }
 
   #sendEarly(upstream: Http2Stream): void {
     const early = this.#early;
     this.#early = undefined;
+    this.client.held.give(early?.byteLength ?? 0);
     const trailers = this.#clientTrailers;
     if (early) {
       const chunks = early.take(early.byteLength);
@@ -258,12 +301,13 @@ export class Exchange {
         this.client.consume(upstream.write(chunk, last));
       }
     }
-    if (this.#clientEnded) upstream.end(trailers);
+    if (this.#clientEnded) this.#endUpstream(upstream, trailers);
   }
 
   #dropEarly(): void {
     const bytes = this.#early?.byteLength ?? 0;
     this.#early = undefined;
+    this.client.held.give(bytes);
     this.client.consume(bytes);
   }
 
@@ -281,7 +325,10 @@ export class Exchange {
     if (!endStream || typeof trailers === 'string') return this.#badResponse('trailers that are none');
     const outgoing = trailers instanceof Outgoing ? trailers : new Outgoing(trailers);
     block.memo = outgoing;
-    this.client.end(outgoing);
+    const { maxPeerListBytes } = this.client;
+    if (outgoing.listBytes <= maxPeerListBytes) return this.client.end(outgoing);
+    const text = `the trailers are ${outgoing.listBytes} B, the client takes ${maxPeerListBytes} B`;
+    this.refuse(refusalOf({ code: 'limit', text }));
   }
 
   #sendDown(outgoing: Outgoing, endStream: boolean): void {
@@ -322,21 +369,24 @@ export class Exchange {
   #leaveUpstream(code: number): void {
     const upstream = this.#upstream;
     this.#upstream = undefined;
+    const cut = upstream !== undefined && !upstream.closed;
     upstream?.reset(code);
-    this.#release();
+    this.#release(cut);
   }
 
-  #release(): void {
+  #release(cut = false): void {
     const upstreams = this.#upstreams;
     this.#upstreams = undefined;
-    upstreams?.release(this);
+    upstreams?.release(this, cut);
   }
 
   #finish(): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#deadline?.cancel();
-    this.#early = undefined;
+    this.#dropEarly();
+    this.client.held.give(this.#heldHeadBytes);
+    this.#heldHeadBytes = 0;
     this.#bearer?.live.delete(this);
     this.#host.over(this);
   }
@@ -344,6 +394,10 @@ export class Exchange {
 
 /** What a timer holds: 24.8 days. A longer deadline is none. */
 const maxTimerMs = 0x7fffffff;
+
+/** Header lists up to this count nothing: their number is bounded by the streams. */
+const freeHeadBytes = 4_096;
+const unequal = 'DATA unequal to content-length';
 
 /** Whether so many bytes may have come of what was declared (RFC 9113 section 8.1.1). */
 function fits(declared: number, bytes: number, ended: boolean): boolean {

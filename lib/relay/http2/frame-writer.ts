@@ -6,14 +6,16 @@ import type { Outgoing } from './outgoing.ts';
 
 /** A stream with something that waits to be sent. */
 export interface Waiting {
-  /** Sends at most `maxBytes` of DATA, and what follows it. True where something went out. */
-  advance(maxBytes: number): boolean;
+  /** Sends at most `maxBytes` of DATA, and what follows it. */
+  advance(maxBytes: number): void;
   /** It has more, which only the connection holds up: its window, or its output. */
   readonly blockedByConnection: boolean;
 }
 
 /** DATA frames are no longer than this, so that streams take turns. */
 const maxDataBytes = 16_384;
+/** A DATA frame that a window cut to less is the peer's doing, and pays for nothing. */
+const cutBytes = 1_024;
 const nothing = new Uint8Array(0);
 
 /**
@@ -31,10 +33,12 @@ export class FrameWriter {
   readonly #stream: ByteStream;
   readonly #markBytes: number;
   readonly #waiting = new Set<Waiting>();
+  /** Those of them that wait for the connection's window alone, so that a window of a byte wakes one and not all. */
+  readonly #starved = new Set<Waiting>();
   /** Reused: the byte stream copies what is as small as this. */
   readonly #scratch = new Uint8Array(512);
-  /** Frames and blocks sent so far. */
-  dataFrames = 0;
+  /** DATA frames sent so far, but those that a window cut short; and blocks. */
+  usefulFrames = 0;
   headerBlocks = 0;
   #unflushed = 0;
   #pumping = false;
@@ -54,10 +58,16 @@ export class FrameWriter {
     return this.#unflushed < this.#markBytes;
   }
 
+  /** DATA waits for a window that the peer does not give. */
+  get starved(): boolean {
+    return this.window <= 0 && this.#starved.size > 0;
+  }
+
   /** Nothing more goes out, whoever asks. */
   stop(): void {
     this.#stopped = true;
     this.#waiting.clear();
+    this.#starved.clear();
   }
 
   control(frame: Uint8Array): void {
@@ -77,11 +87,11 @@ export class FrameWriter {
     this.#write(this.#scratch.subarray(0, at + block.byteLength));
   }
 
-  /** One frame; `bytes` is at most `sendableBytes` long. */
-  data(streamId: number, bytes: Uint8Array, endStream: boolean): void {
+  /** One frame; `bytes` is at most `sendableBytes` long. `cut`: a window had no room for more. */
+  data(streamId: number, bytes: Uint8Array, endStream: boolean, cut = false): void {
     const { byteLength } = bytes;
     this.window -= byteLength;
-    this.dataFrames += 1;
+    if (!cut || byteLength >= cutBytes) this.usefulFrames += 1;
     const flags = endStream ? Flag.endStream : 0;
     const at = writeFrameHeader(this.#scratch, 0, byteLength, FrameType.data, flags, streamId);
     if (byteLength <= this.#scratch.byteLength - at) {
@@ -110,6 +120,7 @@ export class FrameWriter {
 
   forget(stream: Waiting): void {
     this.#waiting.delete(stream);
+    this.#starved.delete(stream);
   }
 
   flushed(bytes: number): void {
@@ -117,21 +128,25 @@ export class FrameWriter {
     this.pump();
   }
 
-  /** Lets streams send, a frame each in turn, until nothing moves. */
+  /** Lets streams send, a frame each in turn, until none can. */
   pump(): void {
     // A frame that went out may wake another stream of the same connection.
     if (this.#pumping) return;
     this.#pumping = true;
-    let turns = this.#waiting.size;
-    while (turns > 0 && this.open && !this.#stopped) {
-      const [stream] = this.#waiting;
+    while (this.open && !this.#stopped) {
+      const stream = this.#next();
       if (stream === undefined) break;
-      this.#waiting.delete(stream);
-      const moved = stream.advance(this.sendableBytes);
-      if (stream.blockedByConnection) this.#waiting.add(stream);
-      turns = moved ? this.#waiting.size : turns - 1;
+      stream.advance(this.sendableBytes);
+      if (stream.blockedByConnection) (this.window > 0 ? this.#waiting : this.#starved).add(stream);
     }
     this.#pumping = false;
+  }
+
+  #next(): Waiting | undefined {
+    const [first] = this.#waiting;
+    const stream = first ?? (this.window > 0 ? this.#starved.values().next().value : undefined);
+    if (stream !== undefined) this.forget(stream);
+    return stream;
   }
 
   #write(bytes: Uint8Array): void {

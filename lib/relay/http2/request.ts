@@ -29,6 +29,7 @@ interface Draft {
   path: string;
   host: string | undefined;
   grpc: boolean;
+  authorized: boolean;
   token: string | undefined;
   contentLength: number;
   timeoutMs: number | undefined;
@@ -44,6 +45,7 @@ export function requestOf(block: HeaderBlock): RequestHead | string {
     path: '',
     host: undefined,
     grpc: false,
+    authorized: false,
     token: undefined,
     contentLength: -1,
     timeoutMs: undefined,
@@ -97,11 +99,12 @@ function takeRegular(draft: Draft, field: Field): string | undefined {
       if (draft.host !== undefined) return 'host twice';
       draft.host = value;
       return undefined;
-    case 'authorization': {
-      if (draft.token !== undefined) return 'authorization twice';
+    case 'authorization':
+      // Of two, one part may take the first and another the last.
+      if (draft.authorized) return 'authorization twice';
+      draft.authorized = true;
       draft.token = bearerOf(value);
       return undefined;
-    }
     case 'content-length': {
       const length = contentLength(value);
       if (length === undefined || draft.contentLength !== -1)
@@ -126,8 +129,10 @@ function bearerOf(value: string): string | undefined {
   return /^bearer +/i.test(value) ? value.replace(/^bearer +/i, '') : undefined;
 }
 
-function finish({ host, authority, ...draft }: Draft): RequestHead | string {
+function finish({ host, authority, authorized: _, ...draft }: Draft): RequestHead | string {
   if (draft.method === '') return 'no :method';
+  // With a space in it, a server of HTTP/1 behind the upstream reads another path (RFC 9110 section 9.1).
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(draft.method)) return 'a :method that is no token';
   if (draft.method === 'CONNECT') return 'CONNECT, which is not served here';
   if (draft.scheme !== 'http' && draft.scheme !== 'https') return 'a :scheme other than http and https';
   if (draft.path === '') return 'no :path';
@@ -135,9 +140,13 @@ function finish({ host, authority, ...draft }: Draft): RequestHead | string {
   if (host !== undefined && authority !== undefined && host.toLowerCase() !== authority.toLowerCase())
     return ':authority and host differ';
   const named = authority ?? host ?? '';
-  if (named.includes('@')) return ':authority with userinfo';
+  // With userinfo (RFC 9113 section 8.3.1), or a path, or what one part reads up to and another beyond.
+  if (!/^[!$&'()*+,.:;=[\]_~%0-9A-Za-z-]*$/.test(named)) return 'an :authority that is no host and port';
   return { ...draft, authority: named };
 }
+
+/** Not for trailers (RFC 9110 section 6.5.1): who merges them into the headers would read another message. */
+const framing = new Set(['content-length', 'host', 'te', 'trailer', 'content-type', 'content-encoding']);
 
 /** The trailers of a request, less what stays here; a text where they are malformed (RFC 9113 section 8.1). */
 export function trailersOf(block: HeaderBlock, stays: (name: string) => boolean): readonly Field[] | string {
@@ -146,7 +155,7 @@ export function trailersOf(block: HeaderBlock, stays: (name: string) => boolean)
     if (field.name.charCodeAt(0) === colon) return 'a pseudo-header among trailers';
     const fault = fieldFault(field);
     if (fault !== undefined) return fault;
-    if (!stays(field.name)) fields.push(field);
+    if (!framing.has(field.name) && !stays(field.name)) fields.push(field);
   }
   return fields;
 }

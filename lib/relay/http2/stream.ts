@@ -28,6 +28,9 @@ export interface StreamHandler {
   cut(cut: StreamCut): void;
 }
 
+/** Of a stream that had to end for it. */
+export const heldTooMuch = 'more is held back for slow readers than the limit allows';
+
 /** What a stream needs of its connection. */
 export interface StreamHost {
   readonly limits: Http2Limits;
@@ -65,6 +68,8 @@ export class Http2Stream implements Waiting {
   #stopPeer = false;
   #heads: Outgoing[] | undefined;
   #queue: OutputBuffer | undefined;
+  /** What the header sections that wait count in `held`. */
+  #heldListBytes = 0;
   /** Behind the queue, where the stream ends with them. */
   #trailers: Outgoing | undefined;
 
@@ -110,6 +115,7 @@ export class Http2Stream implements Waiting {
       if (endStream) this.#closeIfEnded();
       return;
     }
+    if (!this.#holdList(outgoing)) return;
     this.#heads ??= [];
     this.#heads.push(outgoing);
     if (endStream) this.#ours = 'ending';
@@ -125,7 +131,7 @@ export class Http2Stream implements Waiting {
       const room = Math.min(bytes.byteLength - at, this.#sendWindow, this.#host.writer.sendableBytes);
       if (room <= 0) break;
       const last = at + room === bytes.byteLength;
-      this.#emit(last && at === 0 ? bytes : bytes.subarray(at, at + room), last && endStream);
+      this.#emit(last && at === 0 ? bytes : bytes.subarray(at, at + room), last && endStream, !last);
       at += room;
       if (last) return at;
     }
@@ -136,9 +142,11 @@ export class Http2Stream implements Waiting {
   /** Ends our side behind what was written, with trailers or without. */
   end(trailers?: Outgoing): void {
     if (this.#closed || this.#ours !== 'open') return;
+    const now = this.#idle && (trailers === undefined || this.#host.writer.open);
+    if (!now && trailers !== undefined && !this.#holdList(trailers)) return;
     this.#ours = 'ending';
     this.#trailers = trailers;
-    if (this.#idle && (trailers === undefined || this.#host.writer.open)) this.#emitEnd();
+    if (now) this.#emitEnd();
     else this.#host.writer.wait(this);
   }
 
@@ -217,18 +225,17 @@ export class Http2Stream implements Waiting {
     return this.#heads !== undefined || (this.#queue !== undefined && this.#sendWindow > 0);
   }
 
-  advance(maxBytes: number): boolean {
-    if (this.#closed) return false;
-    const moved = this.#advanceHeads() || this.#advanceBytes(maxBytes);
-    if (this.#isClosed() || this.#ours !== 'ending' || !this.#idle) return moved;
+  advance(maxBytes: number): void {
+    if (this.#closed) return;
+    if (this.#heads !== undefined) this.#advanceHeads(this.#heads);
+    else this.#advanceBytes(maxBytes);
+    if (this.#isClosed() || this.#ours !== 'ending' || !this.#idle) return;
     this.#emitEnd();
-    return true;
   }
 
-  #advanceHeads(): boolean {
-    const heads = this.#heads;
-    if (heads === undefined) return false;
+  #advanceHeads(heads: readonly Outgoing[]): void {
     this.#heads = undefined;
+    for (const { listBytes } of heads) this.#giveList(listBytes);
     const last = heads.length - 1;
     for (const [at, outgoing] of heads.entries()) {
       const ends = at === last && this.#endsWithHeads;
@@ -236,22 +243,20 @@ export class Http2Stream implements Waiting {
       this.#host.writer.headers(this.id, outgoing, ends);
     }
     this.#closeIfEnded();
-    return true;
   }
 
-  #advanceBytes(maxBytes: number): boolean {
+  #advanceBytes(maxBytes: number): void {
     const queue = this.#queue;
-    if (queue === undefined) return false;
+    if (queue === undefined) return;
     const bytes = Math.min(queue.byteLength, maxBytes, this.#sendWindow);
-    if (bytes <= 0) return false;
+    if (bytes <= 0) return;
     const chunks = queue.take(bytes);
     this.held.give(bytes);
     const emptied = queue.byteLength === 0;
     if (emptied) this.#queue = undefined;
     const ends = emptied && this.#ours === 'ending' && this.#trailers === undefined;
-    for (const [at, chunk] of chunks.entries()) this.#emit(chunk, ends && at === chunks.length - 1);
+    for (const [at, chunk] of chunks.entries()) this.#emit(chunk, ends && at === chunks.length - 1, !emptied);
     this.handler.sent(bytes);
-    return true;
   }
 
   /** Nothing waits but, it may be, the end. */
@@ -263,9 +268,10 @@ export class Http2Stream implements Waiting {
     return this.#ours === 'ending' && this.#queue === undefined && this.#trailers === undefined;
   }
 
-  #emit(bytes: Uint8Array, ends: boolean): void {
+  /** `cut`: more was there to be sent. */
+  #emit(bytes: Uint8Array, ends: boolean, cut: boolean): void {
     this.#sendWindow -= bytes.byteLength;
-    this.#host.writer.data(this.id, bytes, ends);
+    this.#host.writer.data(this.id, bytes, ends, cut);
     if (!ends) return;
     this.#ours = 'ended';
     this.#closeIfEnded();
@@ -278,21 +284,32 @@ export class Http2Stream implements Waiting {
 
   #emitEnd(): void {
     this.#ours = 'ended';
+    this.#giveList(this.#heldListBytes);
     if (this.#trailers) this.#host.writer.headers(this.id, this.#trailers, true);
     else this.#host.writer.endData(this.id);
     this.#closeIfEnded();
   }
 
   #hold(bytes: Uint8Array): void {
-    if (!this.held.take(bytes.byteLength)) {
-      return this.reset(
-        ErrorCode.enhanceYourCalm,
-        'more is held back for slow readers than the limit allows',
-      );
-    }
+    if (!this.held.take(bytes.byteLength)) return this.reset(ErrorCode.enhanceYourCalm, heldTooMuch);
     this.#queue ??= new OutputBuffer();
     this.#queue.append(bytes);
     this.#host.writer.wait(this);
+  }
+
+  /** A header section that waits: up to 64 KiB that no window bounds. False where the stream was ended for it. */
+  #holdList({ listBytes }: Outgoing): boolean {
+    if (this.held.take(listBytes)) {
+      this.#heldListBytes += listBytes;
+      return true;
+    }
+    this.reset(ErrorCode.enhanceYourCalm, heldTooMuch);
+    return false;
+  }
+
+  #giveList(bytes: number): void {
+    this.#heldListBytes -= bytes;
+    this.held.give(bytes);
   }
 
   #closeIfEnded(): void {
@@ -309,6 +326,7 @@ export class Http2Stream implements Waiting {
     this.#closed = true;
     this.#window.release(this.#host.pool);
     this.held.give(this.waitingBytes);
+    this.#giveList(this.#heldListBytes);
     this.#queue = undefined;
     this.#heads = undefined;
     this.#trailers = undefined;

@@ -4,6 +4,7 @@ import type { ByteStream } from '../../core/ports.ts';
 import type { CloseReason } from '../../core/session.ts';
 import { type ConnectionPorts, Http2Connection } from './connection.ts';
 import { noShare } from './held-budget.ts';
+import type { Allowance } from './options.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
 
 export interface UpstreamOptions {
@@ -17,6 +18,11 @@ export interface UpstreamOptions {
   readonly idleTimeoutMs: number | undefined;
   /** Streams that one principal may have open, so that it can't take all. */
   readonly maxStreamsPerPrincipal: number;
+  /**
+   * Streams that may be reset for one principal before the server has ended them. A server counts resets by connection
+   * (CVE-2023-44487) and would close it under everybody; those of the common libraries take 1,000, and 33 a second.
+   */
+  readonly cutsPerPrincipal: Allowance;
 }
 
 /** One connection that only one client's connection uses: the target keeps state by connection. */
@@ -26,6 +32,7 @@ export const ownUpstream: UpstreamOptions = {
   waitTimeoutMs: 10_000,
   idleTimeoutMs: undefined,
   maxStreamsPerPrincipal: Number.POSITIVE_INFINITY,
+  cutsPerPrincipal: { burst: Number.POSITIVE_INFINITY, perSecond: 0 },
 };
 
 /** Connections that all clients share. */
@@ -35,7 +42,21 @@ export const sharedUpstream: UpstreamOptions = {
   waitTimeoutMs: 10_000,
   idleTimeoutMs: 300_000,
   maxStreamsPerPrincipal: 400,
+  cutsPerPrincipal: { burst: 500, perSecond: 30 },
 };
+
+/** What a principal has of the connections. */
+interface Part {
+  readonly principal: string;
+  open: number;
+  readonly waiting: Set<Waiter>;
+  /** Resets that are left to it; below 0 where streams that lived had to be reset all the same. */
+  cutsLeft: number;
+  cutsAtMs: number;
+}
+
+/** Parts that are kept for their resets alone, before those that have made up for them are looked for. */
+const maxIdleParts = 1_024;
 
 /** A request that wants a stream. */
 export interface Waiter {
@@ -56,19 +77,26 @@ export interface UpstreamPorts extends Omit<ConnectionPorts, 'held'> {
 
 /**
  * The connections to one target. A request gets a stream on the first connection with room (the server's
- * MAX_CONCURRENT_STREAMS), else a new connection is made, else it waits its turn.
+ * MAX_CONCURRENT_STREAMS), else a new connection is made, else it waits its turn: that of the principal with the
+ * fewest streams. Where principals share, one has no more than half of the room there is, so that whatever it does
+ * with its streams another one finds some.
  */
 export class Upstreams {
   readonly #options: UpstreamOptions;
   readonly #ports: UpstreamPorts;
   readonly #connections = new Set<Http2Connection>();
-  /** In the order of their turn, with the deadline of each. */
+  /** With the deadline of each. */
   readonly #waiting = new Map<Waiter, Timer>();
-  readonly #held = new Map<string, number>();
+  readonly #open = new Set<Waiter>();
+  readonly #parts = new Map<string, Part>();
+  /** Those with somebody that waits. */
+  readonly #queued = new Set<Part>();
   readonly #idle = new Map<Http2Connection, Timer>();
   #opening = 0;
   #closed = false;
   #serving = false;
+  /** The last connection could not be made. */
+  #failed = false;
 
   constructor(options: UpstreamOptions, ports: UpstreamPorts) {
     this.#options = options;
@@ -86,34 +114,44 @@ export class Upstreams {
 
   /** `opened` or `refuse` follows, it may be at once. `release` gives its place back. */
   acquire(waiter: Waiter): void {
-    const { maxStreamsPerPrincipal, maxWaiting, waitTimeoutMs } = this.#options;
-    const { principal } = waiter;
-    const held = this.#held.get(principal) ?? 0;
+    const { maxStreamsPerPrincipal, maxWaiting, waitTimeoutMs, cutsPerPrincipal } = this.#options;
+    const { name, clock } = this.#ports;
+    if (this.#closed)
+      return waiter.refuse(refusalOf({ code: 'unavailable', text: `target "${name}": replaced` }));
+    const part = this.#partOf(waiter.principal);
+    const held = part.open + part.waiting.size;
     if (held >= maxStreamsPerPrincipal) {
-      const text = `${held} streams to ${this.#ports.name} are open for this principal, the limit`;
+      const text = `${held} streams to ${name} are open for this principal, the limit`;
       return waiter.refuse(refusalOf({ code: 'limit', text }));
     }
-    this.#held.set(principal, held + 1);
-    const connection = this.#waiting.size === 0 ? this.#withRoom() : undefined;
-    if (connection) return this.#serve(waiter, connection);
+    if (this.#cutsLeft(part) < 1) {
+      const { burst, perSecond } = cutsPerPrincipal;
+      const text = `too many streams to ${name} were reset for this principal: over ${burst} and ${perSecond} a second`;
+      return waiter.refuse(refusalOf({ code: 'limit', text }));
+    }
+    const connection = part.open < this.#share() ? this.#withRoom() : undefined;
+    if (connection) return this.#serve(waiter, part, connection);
     if (this.#waiting.size >= maxWaiting) {
-      const text = `${maxWaiting} requests wait for ${this.#ports.name}, the limit`;
+      const text = `${maxWaiting} requests wait for ${name}, the limit`;
       return waiter.refuse(refusalOf({ code: 'unavailable', text }));
     }
-    const text = `no stream to ${this.#ports.name} came free within ${waitTimeoutMs} ms`;
-    const timer = this.#ports.clock.after(waitTimeoutMs, () =>
-      this.#refuse(waiter, { code: 'unavailable', text }),
-    );
+    const text = `no stream to ${name} came free within ${waitTimeoutMs} ms`;
+    const timer = clock.after(waitTimeoutMs, () => this.#refuse(waiter, { code: 'unavailable', text }));
     this.#waiting.set(waiter, timer);
+    part.waiting.add(waiter);
+    this.#queued.add(part);
     this.#connect();
   }
 
-  /** It wants none any more, or its stream is over. */
-  release(waiter: Waiter): void {
-    const held = (this.#held.get(waiter.principal) ?? 0) - 1;
-    if (held > 0) this.#held.set(waiter.principal, held);
-    else this.#held.delete(waiter.principal);
-    this.#forget(waiter);
+  /** It wants none any more, or its stream is over; `cut` where it was reset before its end. Idempotent. */
+  release(waiter: Waiter, cut = false): void {
+    const part = this.#parts.get(waiter.principal);
+    if (part === undefined) return;
+    if (this.#open.delete(waiter)) part.open -= 1;
+    else this.#forget(waiter, part);
+    if (cut) part.cutsLeft = this.#cutsLeft(part) - 1;
+    this.#dropIdle(part);
+    if (this.#waiting.size > 0) this.#serveWaiting();
   }
 
   /** Ends all connections. */
@@ -123,57 +161,130 @@ export class Upstreams {
     for (const connection of [...this.#connections]) connection.close(reason);
   }
 
-  /** No new streams on what there is; requests to come are for another set. */
+  /** No new streams on what there is; requests to come, and those that wait, are for another set. */
   retire(): void {
     this.#closed = true;
+    for (const waiter of [...this.#waiting.keys()])
+      this.#refuse(waiter, { code: 'unavailable', text: `target "${this.#ports.name}": replaced` });
     for (const connection of [...this.#connections]) connection.goAway('replaced');
   }
 
-  #withRoom(): Http2Connection | undefined {
-    for (const connection of this.#connections) if (connection.hasRoom) return connection;
-    return undefined;
+  #partOf(principal: string): Part {
+    const known = this.#parts.get(principal);
+    if (known !== undefined) return known;
+    if (this.#parts.size >= maxIdleParts) for (const part of this.#parts.values()) this.#dropIdle(part);
+    const part: Part = {
+      principal,
+      open: 0,
+      waiting: new Set(),
+      cutsLeft: this.#options.cutsPerPrincipal.burst,
+      cutsAtMs: this.#ports.clock.monotonic(),
+    };
+    this.#parts.set(principal, part);
+    return part;
   }
 
-  #serve(waiter: Waiter, connection: Http2Connection): void {
+  /** What is owed for resets is remembered until it is paid. */
+  #dropIdle(part: Part): void {
+    if (part.open > 0 || part.waiting.size > 0) return;
+    if (this.#cutsLeft(part) >= this.#options.cutsPerPrincipal.burst) this.#parts.delete(part.principal);
+  }
+
+  #cutsLeft(part: Part): number {
+    const { burst, perSecond } = this.#options.cutsPerPrincipal;
+    if (part.cutsLeft >= burst) return burst;
+    const nowMs = this.#ports.clock.monotonic();
+    part.cutsLeft = Math.min(burst, part.cutsLeft + ((nowMs - part.cutsAtMs) / 1_000) * perSecond);
+    part.cutsAtMs = nowMs;
+    return part.cutsLeft;
+  }
+
+  /** Streams that one principal may have open: where they share, half of what all connections together have room for. */
+  #share(): number {
+    const { maxConnections, maxStreamsPerPrincipal } = this.#options;
+    if (maxStreamsPerPrincipal === Number.POSITIVE_INFINITY) return maxStreamsPerPrincipal;
+    let least = Number.POSITIVE_INFINITY;
+    for (const { peer } of this.#connections) least = Math.min(least, peer.maxConcurrentStreams);
+    return Math.max(1, Math.floor((maxConnections * least) / 2));
+  }
+
+  /**
+   * One whose window is used up is avoided while another can be had: a request would wait behind a body that the
+   * server does not read.
+   */
+  #withRoom(): Http2Connection | undefined {
+    let starved: Http2Connection | undefined;
+    for (const connection of this.#connections) {
+      if (!connection.hasRoom) continue;
+      if (!connection.writer.starved) return connection;
+      starved ??= connection;
+    }
+    return starved !== undefined && (this.#failed || this.#full) ? starved : undefined;
+  }
+
+  /** No more connections may be made. */
+  get #full(): boolean {
+    let usable = 0;
+    for (const connection of this.#connections) if (connection.usable) usable += 1;
+    return usable >= this.#options.maxConnections;
+  }
+
+  #serve(waiter: Waiter, part: Part, connection: Http2Connection): void {
     this.#idle.get(connection)?.cancel();
     this.#idle.delete(connection);
+    this.#open.add(waiter);
+    part.open += 1;
     waiter.opened(connection);
   }
 
   /** As many as have room; more connections for the others. */
   #serveWaiting(): void {
-    // A stream that is opened tells of it at once.
-    if (this.#serving) return;
-    this.#serving = true;
-    for (const [waiter] of this.#waiting) {
-      const connection = this.#withRoom();
-      if (connection === undefined) break;
-      this.#forget(waiter);
-      this.#serve(waiter, connection);
-    }
-    this.#serving = false;
-    if (this.#waiting.size > 0) this.#connect();
+    this.#serveEach();
+    this.#connect();
   }
 
-  #forget(waiter: Waiter): void {
+  #serveEach(): void {
+    // A stream that is opened tells of it at once.
+    if (this.#serving || this.#closed) return;
+    this.#serving = true;
+    for (let part = this.#next(); part !== undefined; part = this.#next()) {
+      const connection = this.#withRoom();
+      const [waiter] = part.waiting;
+      if (connection === undefined || waiter === undefined) break;
+      this.#forget(waiter, part);
+      this.#serve(waiter, part, connection);
+    }
+    this.#serving = false;
+  }
+
+  /** Whose turn it is of those that wait and may have more. */
+  #next(): Part | undefined {
+    const share = this.#share();
+    let next: Part | undefined;
+    for (const part of this.#queued)
+      if (part.open < share && (next === undefined || part.open < next.open)) next = part;
+    return next;
+  }
+
+  #forget(waiter: Waiter, part: Part): void {
     this.#waiting.get(waiter)?.cancel();
     this.#waiting.delete(waiter);
+    part.waiting.delete(waiter);
+    if (part.waiting.size === 0) this.#queued.delete(part);
   }
 
   #refuse(waiter: Waiter, reason: CloseReason): void {
-    this.#forget(waiter);
+    this.release(waiter);
     waiter.refuse(refusalOf(reason));
   }
 
   #connect(): void {
-    if (this.#closed || this.#opening > 0) return;
-    let usable = 0;
-    for (const connection of this.#connections) if (connection.usable) usable += 1;
-    if (usable >= this.#options.maxConnections) return;
+    if (this.#closed || this.#opening > 0 || this.#full || this.#next() === undefined) return;
     this.#opening += 1;
     this.#ports.open().then(
       stream => {
         this.#opening -= 1;
+        this.#failed = false;
         if (this.#closed) return stream.reset({ code: 'cancelled', text: 'no longer wanted' });
         this.#begin(stream);
         this.#serveWaiting();
@@ -194,8 +305,14 @@ export class Upstreams {
       code: known ? code : 'internal',
       text: `target "${this.#ports.name}": ${why}`,
     };
-    if (this.#connections.size > 0) return;
+    if (this.#connections.size > 0) return this.#makeDo();
     for (const waiter of [...this.#waiting.keys()]) this.#refuse(waiter, reason);
+  }
+
+  /** With what there is; the next one that waits tries for more again. */
+  #makeDo(): void {
+    this.#failed = true;
+    this.#serveEach();
   }
 
   #begin(stream: ByteStream): void {

@@ -237,7 +237,12 @@ t.test(
     });
     const backend = await startBackend(server);
     const rig = await startRig(backend.port, {
-      shared: { ...sharedUpstream, maxConnections: 1, maxWaiting: 2 },
+      shared: {
+        ...sharedUpstream,
+        maxConnections: 1,
+        maxWaiting: 2,
+        maxStreamsPerPrincipal: Number.POSITIVE_INFINITY,
+      },
     });
     t.teardown(async () => {
       await rig.close();
