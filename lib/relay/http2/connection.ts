@@ -76,6 +76,8 @@ export class Http2Connection implements FrameSink, StreamHost {
   #state: 'open' | 'draining' | 'ending' | 'closed' = 'open';
   #prefaceBytes = 0;
   #greeted = false;
+  /** The server's SETTINGS came before our preface, and wait for their acknowledgement. */
+  #owesAck = false;
   #wide = false;
   #settingsSeen = false;
   /** SETTINGS_INITIAL_WINDOW_SIZE as the frame that is being read says it last. */
@@ -173,6 +175,7 @@ export class Http2Connection implements FrameSink, StreamHost {
     this.#greeted = true;
     if (this.role === 'client') this.writer.control(preface);
     this.writer.control(settingsFrame(ownSettings(this.role, limits)));
+    if (this.#owesAck) this.writer.control(settingsAck());
     if (this.role === 'client') this.widen();
     this.#settingsSentMs = this.nowMs();
     this.#settingsTimer = this.#clock.after(limits.settingsTimeoutMs, () =>
@@ -400,9 +403,19 @@ export class Http2Connection implements FrameSink, StreamHost {
     this.#applyWindow();
     this.peer.arrived();
     this.#spend('idleFrames', 'SETTINGS');
-    this.writer.control(settingsAck());
+    this.#acknowledge();
     this.writer.pump();
     this.#owner.changed();
+  }
+
+  /** Nothing of ours goes before our preface (RFC 9113 section 3.4), and a server need not wait for that. */
+  #acknowledge(): void {
+    if (!this.#greeted && !this.#owesAck) {
+      this.#owesAck = true;
+      return;
+    }
+    if (!this.#greeted) this.#greet();
+    this.writer.control(settingsAck());
   }
 
   settingsAck(): void {
@@ -416,7 +429,9 @@ export class Http2Connection implements FrameSink, StreamHost {
   ping(opaque: Uint8Array, ack: boolean): void {
     this.#firstIsSettings();
     this.#spend('idleFrames', 'PING');
-    if (!ack) this.writer.control(pingFrame(opaque, true));
+    if (ack) return;
+    if (!this.#greeted) this.#greet();
+    this.writer.control(pingFrame(opaque, true));
   }
 
   goaway(lastStreamId: number, errorCode: number, _debug: Uint8Array): void {
