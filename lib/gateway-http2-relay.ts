@@ -74,14 +74,20 @@ export class Http2Relays {
       accepted();
       return { label: upstream.address, stream, leave() {} };
     }
-    return this.#firstOfTunnel(permitted, target, asked, accepted);
+    return await this.#firstOfTunnel(permitted, target, asked, accepted);
   }
 
-  #firstOfTunnel(permitted: Permitted, target: Target, asked: Asked, accepted: () => void): FirstUpstream {
+  async #firstOfTunnel(
+    permitted: Permitted,
+    target: Target,
+    asked: Asked,
+    accepted: () => void,
+  ): Promise<FirstUpstream> {
     const { exposers, shares } = this.#ports;
-    const session = exposers.pick(target.name, target.stateful);
+    const who = principalName(permitted.principal);
+    const session = await exposers.find(target.name, target.stateful, who);
     if (session === undefined) throw new LockwireError('unavailable', noExposeServes(target.name));
-    const leave = shares.take(session, principalName(permitted.principal));
+    const leave = shares.take(session, who);
     try {
       const stream = session.open(target.name, asked.ingress, accepted);
       return { label: `tunnel:${session.facts.id}`, stream, leave };

@@ -134,7 +134,7 @@ export class Joiner {
   async #connect(permitted: Permitted, target: Target, asked: Asked): Promise<void> {
     try {
       if (target.http2) await this.#http2.begin(permitted, target, asked);
-      else if (target.upstream.kind === 'tunnel') this.#joinTunnel(permitted, target, asked);
+      else if (target.upstream.kind === 'tunnel') await this.#joinTunnel(permitted, target, asked);
       else await this.#joinDialled(permitted, target.upstream, asked);
     } catch (error) {
       if (!(error instanceof LockwireError)) {
@@ -147,10 +147,11 @@ export class Joiner {
     }
   }
 
-  #joinTunnel(permitted: Permitted, target: Target, asked: Asked): void {
-    const session = this.#ports.exposers.pick(target.name, target.stateful);
+  async #joinTunnel(permitted: Permitted, target: Target, asked: Asked): Promise<void> {
+    const who = principalName(permitted.principal);
+    const session = await this.#ports.exposers.find(target.name, target.stateful, who);
     if (session === undefined) throw new LockwireError('unavailable', noExposeServes(target.name));
-    const leave = this.#ports.shares.take(session, principalName(permitted.principal));
+    const leave = this.#ports.shares.take(session, who);
     try {
       const upstream = session.open(target.name, asked.ingress, () => asked.accept());
       this.#relay(permitted, `tunnel:${session.facts.id}`, asked, upstream, leave);

@@ -269,7 +269,7 @@ export class TunnelDoor {
   }
 
   #sessionPorts(hello: Hello, identity: Identity, state: TunnelState): SessionPorts {
-    const { clock, limits, pool } = this.#ports;
+    const { clock, limits, pool, exposers } = this.#ports;
     return {
       clock,
       limits: hello.role === 'expose' ? { ...limits, ...exposeLimits } : limits,
@@ -281,7 +281,9 @@ export class TunnelDoor {
         void this.#open({ ...state.connection.facts, session, ...current }, stream, request, state);
       },
       onNotice() {},
-      onGoAway() {},
+      onGoAway() {
+        if (hello.role === 'expose') exposers.leaves(hello.target);
+      },
       onRenew: token => this.#renew(hello, identity, token, state),
       onRenewed() {},
       onDetached: reason => this.#detached(reason, state),

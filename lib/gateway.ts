@@ -66,7 +66,12 @@ export async function startGateway(
     const gatewayKey = new GatewayKey(key, store);
     const inForce = { config };
     const live = new LiveSessions(metrics);
-    const exposers = new Exposers();
+    const exposers = new Exposers(clock);
+    metrics.gauge(
+      'lockwire_streams_awaiting_expose',
+      'Streams to a target whose expose is on its way.',
+      () => exposers.waitingCount,
+    );
     const resumable = new ResumableTunnels(clock);
     metrics.gauge(
       'lockwire_tunnels_detached',
@@ -191,6 +196,7 @@ export async function startGateway(
     );
     shutdown.admin = admin;
     const bound = await listenAll(listeners, shutdown);
+    exposers.started();
     return {
       listeners: bound,
       adminSocket: config.admin.socketPath,

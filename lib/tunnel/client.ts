@@ -20,6 +20,12 @@ export interface TunnelClientOptions extends GoneLimits {
   /** Delay before the second redial; it doubles up to the maximum. The first redial is at once. */
   readonly firstRedialMs: number;
   readonly maxRedialMs: number;
+  /**
+   * The longest wait between redials after the gateway went away, while its port refuses: a successor may listen at any
+   * moment, and whoever comes to it meanwhile finds nobody. For so long; then it is down.
+   */
+  readonly successorRedialMs: number;
+  readonly successorForMs: number;
   /** Calls of `session` that may wait at once. */
   readonly maxWaiting: number;
   /** Redials at once, without a delay: kept up, and in a row. A connection that breaks again and again is not hammered. */
@@ -40,6 +46,8 @@ export interface TunnelClientOptions extends GoneLimits {
 export const defaultRedial: Omit<TunnelClientOptions, 'role' | 'target' | 'instanceKey' | 'software'> = {
   firstRedialMs: 100,
   maxRedialMs: 5_000,
+  successorRedialMs: 500,
+  successorForMs: 60_000,
   maxWaiting: 64,
   promptRedialsPerSecond: 2,
   promptRedialsBurst: 20,
@@ -78,6 +86,8 @@ export class TunnelClient {
   readonly #waiting = new Set<(session: TunnelSession | undefined) => void>();
   #failures = 0;
   #upAtMs = 0;
+  /** When the gateway last said that it goes away. */
+  #wentAwayAtMs = Number.NEGATIVE_INFINITY;
   #redial: Timer | undefined;
   #stopped = false;
 
@@ -292,12 +302,15 @@ export class TunnelClient {
   #goesAway(session: TunnelSession | undefined, reason: CloseReason): void {
     if (session === undefined || session !== this.#session) return;
     this.#session = undefined;
+    this.#wentAwayAtMs = this.#ports.clock.monotonic();
     this.#draining.add(session);
     this.#ports.log.info(
       { session: session.facts.id, reason: reason.text },
       'gateway goes away; dialling again',
     );
     this.#leave();
+    // It says good-bye and did not fail, however short it was there.
+    if (this.#prompt.take(this.#wentAwayAtMs)) this.#failures = 0;
     this.#redialAfterUp();
   }
 
@@ -384,11 +397,17 @@ export class TunnelClient {
   /** Doubling, with up to half of it left to chance, so that a thousand clients don't come back at once. */
   #redialLater(): void {
     const { firstRedialMs, maxRedialMs, refusedCredentialMs } = this.#options;
-    const most = (this.#session && this.#gone.mostRedialMs) ?? maxRedialMs;
+    const most = (this.#session ? this.#gone.mostRedialMs : this.#successorRedialMs) ?? maxRedialMs;
     const backOffMs = Math.min(most, firstRedialMs * 2 ** Math.min(this.#failures, 16));
     const delayMs = this.#refused === undefined ? backOffMs : refusedCredentialMs;
     this.#failures += 1;
     this.#dialIn(delayMs * (0.5 + Math.random() / 2));
+  }
+
+  get #successorRedialMs(): number | undefined {
+    const { successorRedialMs, successorForMs } = this.#options;
+    const awaited = this.#ports.clock.monotonic() - this.#wentAwayAtMs < successorForMs;
+    return awaited && this.#gone.refuses ? successorRedialMs : undefined;
   }
 
   #dialIn(delayMs: number): void {

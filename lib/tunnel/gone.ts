@@ -52,6 +52,11 @@ export class GoneWatch {
     return undefined;
   }
 
+  /** The last try found its port refusing. */
+  get refuses(): boolean {
+    return this.#refusedSinceMs !== undefined;
+  }
+
   /** While streams wait for the verdict it is asked more often; undefined where there is no such hurry. */
   get mostRedialMs(): number | undefined {
     if (this.#elsewhereSinceMs !== undefined) return this.#limits.elsewhereRedialMs;

@@ -101,14 +101,14 @@ export function drainUnderLoad(name: string): Promise<Result> {
       const drain = await beginDrain(gateway, sides);
       const successor = await start(bind, number + 1);
       const readyMs = Date.now();
-      await successor.program.logged(
-        ({ msg, role }) => msg === 'tunnel up' && role === 'expose',
-        'expose at the successor',
-      );
-      const exposedMs = Date.now() - readyMs;
-      // New workers on the same ports and at the same host, while the old ones go on in the gateway that drains.
+      const exposed = successor.program
+        .logged(({ msg, role }) => msg === 'tunnel up' && role === 'expose', 'expose at the successor')
+        .then(() => Date.now() - readyMs);
+      // New workers on the same ports and at the same host, while the old ones go on in the gateway that drains. They do
+      // not wait for expose: the successor does.
       const next = await Steady.start(undo, [a.address, b.address], `load_${number + 1}`);
       const moved = await relayed(successor);
+      const exposedMs = await exposed;
       tally.add(
         `drain ${number}: two streams stay, two new ones go to the successor, where expose is ${exposedMs} ms after its start`,
         carried === 2 && moved === 2,

@@ -185,3 +185,70 @@ t.test('a refusal of the resume ends the session at once, with its reason', asyn
   await quiet();
   t.match(await received.get(stream)!.closed, { code: 'denied', text: /attempt 1/ });
 });
+
+t.test(
+  'successorRedialMs: after a go-away a port that refuses is tried each 500 ms at most, for a minute; then each 5 s',
+  async t => {
+    const { world } = await running();
+    await world.pass(20_000, 500);
+    world.network = 'refused';
+    world.gatewaySession!.drain({ code: 'shutdown', text: 'stopping' });
+    await world.pass(59_000);
+    const waits = gapsOf(world.dials.slice(1));
+    t.ok(waits.length > 100, `${waits.length} redials`);
+    t.ok(Math.max(...waits) <= 550, `the longest wait was ${Math.max(...waits)} ms`);
+    await world.pass(60_000);
+    t.ok(gapsOf(world.dials).at(-1)! >= 2_000, 'then it is down, and is not hammered');
+  },
+);
+
+t.test('after a go-away a successor that listens 17 s later has the session within 500 ms', async t => {
+  const { world } = await running();
+  await world.pass(20_000, 500);
+  world.network = 'refused';
+  world.gatewaySession!.drain({ code: 'shutdown', text: 'stopping' });
+  await world.pass(17_000);
+  world.network = 'up';
+  await world.pass(550);
+  t.equal(world.sessions.length, 2);
+  t.equal(await echoed(world, world.session!.open('autogen', 'unix'), 'new'), 'new');
+});
+
+t.test('a gateway that ended without a go-away is tried at intervals that grow to 5 s, as ever', async t => {
+  const { world } = await running();
+  await world.pass(20_000, 500);
+  world.network = 'refused';
+  world.gatewaySession!.close({ code: 'internal', text: 'crashed' });
+  await world.pass(40_000);
+  t.ok(Math.max(...gapsOf(world.dials.slice(1))) >= 2_000);
+});
+
+t.test('ten gateways that stay for 1 s each are followed without a wait that grows', async t => {
+  const { world } = await running();
+  for (let number = 1; number <= 10; number += 1) {
+    await world.pass(1_000);
+    world.network = 'refused';
+    world.gatewaySession!.drain({ code: 'shutdown', text: 'stopping' });
+    await world.pass(800);
+    world.network = 'up';
+    await world.pass(550);
+    t.equal(world.sessions.length, number + 1);
+  }
+});
+
+t.test('a gateway that goes away as soon as it is there is dialled twice a second in the end', async t => {
+  const { world } = await running();
+  world.onAccepted = () => {
+    const session = world.sessions.at(-1)!;
+    queueMicrotask(() => session.drain({ code: 'shutdown', text: 'stopping' }));
+  };
+  world.gatewaySession!.drain({ code: 'shutdown', text: 'stopping' });
+  await world.pass(30_000);
+  const before = world.dials.length;
+  await world.pass(60_000);
+  t.ok(world.dials.length - before <= 150, `${world.dials.length - before} dials in a minute`);
+});
+
+function gapsOf(timesMs: readonly number[]): number[] {
+  return timesMs.slice(1).map((atMs, index) => atMs - (timesMs[index] ?? 0));
+}

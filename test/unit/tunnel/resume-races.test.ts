@@ -171,7 +171,7 @@ t.test(
 
 t.test('of several exposes of a stateless target one that has a connection is rather taken', async t => {
   const [a, b] = [await resumable(), await resumable()];
-  const exposers = new Exposers();
+  const exposers = new Exposers(new ManualClock());
   exposers.add('plain', a.pair.gatewaySession);
   exposers.add('plain', b.pair.gatewaySession);
   a.pair.cut();

@@ -4,6 +4,7 @@ import * as coreLimits from '../../../lib/core/limits.ts';
 import { closeCodes } from '../../../lib/core/session.ts';
 import { defaultDetachedLimits } from '../../../lib/gateway-resume.ts';
 import { defaultRedial } from '../../../lib/tunnel/client.ts';
+import { defaultExposerLimits } from '../../../lib/tunnel/exposers.ts';
 import { defaultInstanceLimits } from '../../../lib/tunnel/instances.ts';
 import { defaultTunnelLimits, defaultWindowPoolLimits, exposeLimits } from '../../../lib/tunnel/options.ts';
 import * as wireLimits from '../../../lib/wire/tunnel/limits.ts';
@@ -67,6 +68,7 @@ t.test('the tables of limits have each limit with its default, and no other', as
     ...defaultWindowPoolLimits,
     ...defaultDetachedLimits,
     ...defaultRedial,
+    ...defaultExposerLimits,
     ...defaultInstanceLimits,
     ...wireLimits,
     maxTokenBytes: coreLimits.maxTokenBytes,
