@@ -32,7 +32,7 @@ export interface ChildReport {
 const none = Number.MAX_SAFE_INTEGER;
 const unlimited: Partial<Http2Limits> = {
   frames: { ...http2Defaults.frames, maxHeaderBlockBytes: none, maxContinuations: none },
-  headers: { ...http2Defaults.headers, maxListBytes: 1_073_741_824, maxFields: none, maxCrumbs: none },
+  headers: { ...http2Defaults.headers, maxListBytes: 16_777_216, maxFields: none, maxCrumbs: none },
   maxConcurrentStreams: 2_147_483_647,
   maxOutputBytes: none,
   flood: { resets: { burst: none, perSecond: 0 }, idleFrames: { burst: none, perSecond: 0 } },
@@ -56,7 +56,9 @@ async function start(settings: ChildSettings): Promise<void> {
       : settings.shared
         ? { shared: { ...sharedUpstream, ...settings.shared } }
         : {};
-    rigs.push(await startRig(settings.backendPort, { limits, held, principal, ...where }));
+    rigs.push(
+      await startRig(settings.backendPort, { limits, held, principal, forgetsHeads: true, ...where }),
+    );
   }
   process.send?.({ ports: rigs.map(({ port }) => port) });
 }

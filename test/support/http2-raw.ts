@@ -24,9 +24,11 @@ export interface Heard {
 }
 
 export interface RawOptions {
-  /** SETTINGS that it begins with; none are sent where undefined. */
-  readonly settings?: readonly (readonly [number, number])[] | undefined;
+  /** SETTINGS that it begins with. */
+  readonly settings?: readonly (readonly [number, number])[];
   readonly acknowledges?: boolean;
+  /** Says nothing by itself, no preface either. */
+  readonly silent?: boolean;
   /** Gives credit back as bytes come: by default it does. */
   readonly givesCredit?: boolean;
   /** Of a server: the preface that comes first. */
@@ -54,7 +56,8 @@ export class RawClient implements FrameSink {
       socket.once('error', reject);
     });
     const client = new RawClient(socket, options);
-    client.send(preface, settingsFrame((options.settings ?? []).map(([id, value]) => [id, value])));
+    if (!options.silent)
+      client.send(preface, settingsFrame((options.settings ?? []).map(([id, value]) => [id, value])));
     return client;
   }
 

@@ -25,6 +25,8 @@ export interface RigOptions {
   readonly held?: HeldBudget;
   /** Whose clients they are, and whose share it is that they hold. */
   readonly principal?: string;
+  /** Notes of a refusal only what was answered. */
+  readonly forgetsHeads?: boolean;
   /** Another rig's, which has `shared`. */
   readonly upstreams?: Upstreams;
   /** The upstream's bytes, in place of a socket to `backend`. */
@@ -119,7 +121,8 @@ export async function startRig(backendPort: number, options: RigOptions = {}): P
       generation: options.generation ?? (() => 0),
       onRefused: (head, refusal) => {
         // A flood is measured: its notes must not be.
-        if (rig.refusals.length < 1_000) rig.refusals.push({ head, refusal });
+        if (rig.refusals.length < 1_000)
+          rig.refusals.push({ head: options.forgetsHeads ? undefined : head, refusal });
       },
       onClosed: end => {
         rig.ended.push(end);
