@@ -309,3 +309,27 @@ t.test('one byte of window wakes one of 200 streams that wait', t => {
   t.equal(writer.usefulFrames, 0, 'and frames of a byte pay for nothing');
   t.end();
 });
+
+t.test(
+  'a server whose SETTINGS come before the first request is acknowledged behind the preface',
+  async t => {
+    const opened = await world(t, { shared: sharedUpstream });
+    const { client, server } = opened;
+    // Gone before its connection is made: that one is there, and nothing was said on it.
+    client.send(client.head(1, requestFields('/', [['content-length', '1']], 'POST'), false), data(1, 2));
+    const upstream = await server.accepted();
+    upstream.send(frame(FrameType.ping, 0, 0, Buffer.alloc(8)));
+    await client.answer(1);
+    // Whatever it said has arrived when another connection has had its answer behind it.
+    const other = await RawClient.connect(server.port);
+    await server.accepted();
+    await other.hears(({ kind }) => kind === 'settings');
+    other.close();
+    client.send(client.head(3, requestFields('/'), true));
+    await upstream.hears(({ kind }) => kind === 'headers');
+    t.same(
+      upstream.heard.map(({ kind }) => kind),
+      ['settings', 'ack', 'window', 'ping', 'headers'],
+    );
+  },
+);
