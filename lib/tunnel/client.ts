@@ -26,6 +26,9 @@ export interface TunnelClientOptions extends GoneLimits {
    */
   readonly successorRedialMs: number;
   readonly successorForMs: number;
+  /** Go-aways after which the first redial comes soon, kept up and in a row, however short the gateway was there. */
+  readonly followedPerSecond: number;
+  readonly followedBurst: number;
   /** Calls of `session` that may wait at once. */
   readonly maxWaiting: number;
   /** Redials at once, without a delay: kept up, and in a row. A connection that breaks again and again is not hammered. */
@@ -48,6 +51,8 @@ export const defaultRedial: Omit<TunnelClientOptions, 'role' | 'target' | 'insta
   maxRedialMs: 5_000,
   successorRedialMs: 500,
   successorForMs: 60_000,
+  followedPerSecond: 0.2,
+  followedBurst: 20,
   maxWaiting: 64,
   promptRedialsPerSecond: 2,
   promptRedialsBurst: 20,
@@ -81,6 +86,7 @@ export class TunnelClient {
   #shown = '';
   #refused: string | undefined;
   readonly #prompt: TokenBucket;
+  readonly #followed: TokenBucket;
   /** Tries to resume since the session was last attached. */
   #tries = 0;
   readonly #waiting = new Set<(session: TunnelSession | undefined) => void>();
@@ -95,7 +101,8 @@ export class TunnelClient {
     this.#options = options;
     this.#ports = ports;
     this.#gone = new GoneWatch(options);
-    const { promptRedialsPerSecond, promptRedialsBurst } = options;
+    const { promptRedialsPerSecond, promptRedialsBurst, followedPerSecond, followedBurst } = options;
+    this.#followed = new TokenBucket(followedPerSecond, followedBurst, ports.clock.monotonic());
     this.#renewal = new CredentialRenewal(ports);
     this.#prompt = new TokenBucket(promptRedialsPerSecond, promptRedialsBurst, ports.clock.monotonic());
   }
@@ -310,7 +317,7 @@ export class TunnelClient {
     );
     this.#leave();
     // It says good-bye and did not fail, however short it was there.
-    if (this.#prompt.take(this.#wentAwayAtMs)) this.#failures = 0;
+    if (this.#followed.take(this.#wentAwayAtMs)) this.#failures = 0;
     this.#redialAfterUp();
   }
 

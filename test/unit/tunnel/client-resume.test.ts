@@ -236,7 +236,7 @@ t.test('ten gateways that stay for 1 s each are followed without a wait that gro
   }
 });
 
-t.test('a gateway that goes away as soon as it is there is dialled twice a second in the end', async t => {
+t.test('followedPerSecond: a gateway that goes away as soon as it is there is not hammered', async t => {
   const { world } = await running();
   world.onAccepted = () => {
     const session = world.sessions.at(-1)!;
@@ -246,7 +246,7 @@ t.test('a gateway that goes away as soon as it is there is dialled twice a secon
   await world.pass(30_000);
   const before = world.dials.length;
   await world.pass(60_000);
-  t.ok(world.dials.length - before <= 150, `${world.dials.length - before} dials in a minute`);
+  t.ok(world.dials.length - before <= 80, `${world.dials.length - before} dials in a minute`);
 });
 
 function gapsOf(timesMs: readonly number[]): number[] {
