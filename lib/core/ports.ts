@@ -259,6 +259,8 @@ export interface AcceptedCall {
 
 /** What a dialect asks for a stream to its target. */
 export interface CallTarget {
+  /** `:scheme` and `:authority` of a request to it; the client's own authority where the target has none. */
+  address(call: AcceptedCall): { readonly scheme: 'http' | 'https'; readonly authority: string };
   /**
    * A stream on a connection to the target for this call's client; the dialect then sends the headers, pseudo-headers
    * first. Throws LockwireError where the target can't be reached.
