@@ -1,0 +1,52 @@
+import { GrpcStatus } from '../../wire/grpc/status.ts';
+import type { Client } from './client.ts';
+import { callHost } from './host-unary.ts';
+import type { Hub } from './hub.ts';
+import { writeRemoval } from './messages.ts';
+import { aboutRegistration, aboutSubscription, denialText, type Question } from './policy-questions.ts';
+
+/**
+ * The rules have changed: what a client has registered and may not have any more is taken back. A host can't unregister
+ * an agent type, it only forgets all of a channel that ends: so the channel is opened anew with what is left.
+ */
+export function judgeAnew(hub: Hub, client: Client): void {
+  let lost = false;
+  for (const type of [...client.types]) {
+    if (!isDenied(hub, client, aboutRegistration(type))) continue;
+    hub.disown(client, type);
+    lost = true;
+  }
+  for (const subscription of [...client.subscriptions.values()]) {
+    if (!isDenied(hub, client, aboutSubscription('subscribe', subscription))) continue;
+    hub.unsubscribe(client, subscription.id);
+    if (client.channel) void removeAtHost(hub, client, subscription.id);
+  }
+  if (lost) client.channel?.reopen('an agent type that was registered is not permitted any more');
+}
+
+function isDenied(hub: Hub, client: Client, question: Question): boolean {
+  const decision = client.decisions.ask(client.call, question);
+  if (decision.allow) return false;
+  hub.notice(client, { code: 'denied', text: denialText(question, decision), decision: decision.id });
+  return true;
+}
+
+/** If that fails the channel is opened anew, without it. */
+async function removeAtHost(hub: Hub, client: Client, id: string): Promise<void> {
+  const { ports, options } = hub;
+  const { channel, hostId, call } = client;
+  const buffers = ports.buffers.share(client.principal);
+  const status = await callHost(
+    { clock: ports.clock, target: ports.target, buffers, maxAnswerBytes: options.maxMessageBytes.down },
+    {
+      call,
+      method: 'RemoveSubscription',
+      hostId,
+      message: writeRemoval(id),
+      timeoutMs: options.unaryTimeoutMs,
+    },
+  );
+  buffers.leave();
+  if (status.code !== GrpcStatus.ok && client.channel === channel && client.hostId === hostId)
+    channel?.reopen('a subscription that is not permitted any more could not be removed');
+}
