@@ -1,10 +1,11 @@
 import { AdaptiveWriter } from './adaptive-writer.ts';
 import { safeText } from './bytes.ts';
 import { invariant } from './errors.ts';
-import { OutputBuffer } from './output-buffer.ts';
+import { maxWriteBytes } from './limits.ts';
 import type { ByteStream, Carrier, StreamEvents } from './ports.ts';
 import { processReadBudget, type ReadBudget } from './read-budget.ts';
 import { type CloseReason, done } from './session.ts';
+import { SlabQueue } from './slab-queue.ts';
 
 /**
  * A carrier as one byte stream under credit: reading pauses while a window of bytes is delivered and not given back.
@@ -21,9 +22,10 @@ import { type CloseReason, done } from './session.ts';
  * ```
  */
 export class BufferedStream implements ByteStream {
+  readonly copiesWrites = true;
   readonly #carrier: Carrier;
   readonly #budget: ReadBudget;
-  readonly #output = new OutputBuffer();
+  readonly #output = new SlabQueue();
   readonly #writer: AdaptiveWriter;
   #events: StreamEvents | undefined;
   #state: 'live' | 'resetting' | 'closed' = 'live';
@@ -41,7 +43,7 @@ export class BufferedStream implements ByteStream {
     this.#budget = budget;
     this.#writer = new AdaptiveWriter(carrier, {
       pendingBytes: () => this.#output.byteLength,
-      take: maxBytes => this.#take(maxBytes),
+      take: () => this.#take(),
       written: () => this.#written(),
     });
   }
@@ -109,16 +111,16 @@ export class BufferedStream implements ByteStream {
     this.#events?.end();
   }
 
-  #take(maxBytes: number): readonly Uint8Array[] {
-    const before = this.#output.byteLength;
-    const chunks = this.#output.take(maxBytes);
-    this.#taken = before - this.#output.byteLength;
-    return chunks;
+  #take(): readonly Uint8Array[] {
+    const chunk = this.#output.take(maxWriteBytes);
+    this.#taken = chunk?.byteLength ?? 0;
+    return chunk === undefined ? [] : [chunk];
   }
 
   #written(): void {
     const bytes = this.#taken;
     this.#taken = 0;
+    this.#output.release();
     this.#events?.flushed(bytes);
     this.#endWhenWritten();
   }

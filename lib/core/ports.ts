@@ -42,6 +42,8 @@ export interface ByteStream {
   start(events: StreamEvents): void;
   /** Queues bytes; the caller keeps what is not yet `flushed` under the credit of their source. Fewer than `copyBelowBytes` are copied before this returns. */
   write(chunk: Uint8Array): void;
+  /** True where `write` copies all that it is given; else it keeps chunks of `copyBelowBytes` and more by reference. */
+  readonly copiesWrites?: boolean;
   /** Half-closes after the bytes before it. Idempotent. */
   end(): void;
   /** Ends both directions at once and tells the peer why. Idempotent; `closed` still follows if it has not yet. */

@@ -186,7 +186,7 @@ export class Exchange {
   }
 
   clientSent(bytes: number): void {
-    this.#upstream?.consume(bytes);
+    this.#upstream?.consume(bytes, true);
   }
 
   clientDone(): void {
@@ -234,7 +234,7 @@ export class Exchange {
   }
 
   upstreamSent(bytes: number): void {
-    this.client.consume(bytes);
+    this.client.consume(bytes, true);
   }
 
   upstreamDone(): void {

@@ -87,8 +87,8 @@ export class FrameWriter {
     this.#write(this.#scratch.subarray(0, at + block.byteLength));
   }
 
-  /** One frame; `bytes` is at most `sendableBytes` long. `cut`: a window had no room for more. */
-  data(streamId: number, bytes: Uint8Array, endStream: boolean, cut = false): void {
+  /** One frame; `bytes` is at most `sendableBytes` long. `cut`: a window had no room for more. `reused`: their memory is written to again. */
+  data(streamId: number, bytes: Uint8Array, endStream: boolean, cut = false, reused = false): void {
     const { byteLength } = bytes;
     this.window -= byteLength;
     if (!cut || byteLength >= cutBytes) this.usefulFrames += 1;
@@ -99,7 +99,7 @@ export class FrameWriter {
       this.#write(this.#scratch.subarray(0, at + byteLength));
     } else {
       this.#write(this.#scratch.subarray(0, at));
-      this.#write(bytes);
+      this.#write(reused && !this.#stream.copiesWrites ? bytes.slice() : bytes);
     }
   }
 

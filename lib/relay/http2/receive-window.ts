@@ -12,7 +12,8 @@ export const noGrowth: GrowthPool = { takeGrowth: () => false, returnGrowth() {}
 /**
  * What a peer may still send on one stream (RFC 9113 section 6.9). Bytes are given back when they went onward, and
  * announced by halves of a window. One whose halves are taken within two round trips each is smaller than what the
- * path carries, and doubles while the pool has room; one that goes slowly gives its growth back.
+ * path carries, and doubles while the pool has room; one that goes slowly, or whose bytes had to wait for the other
+ * side, gives its growth back: a larger one would only have more of them wait.
  */
 export class ReceiveWindow {
   #size: number;
@@ -20,6 +21,7 @@ export class ReceiveWindow {
   #left: number;
   /** Given back and not announced. */
   #unannounced = 0;
+  #waited = false;
   #growth = 0;
   #announcedAtMs = 0;
 
@@ -38,15 +40,17 @@ export class ReceiveWindow {
     return this.#left >= 0;
   }
 
-  /** Whether `bytes` more given back are worth an announcement. */
-  consume(bytes: number): boolean {
+  /** Whether `bytes` more given back are worth an announcement. `waited`: they could not go onward at once. */
+  consume(bytes: number, waited: boolean): boolean {
+    this.#waited ||= waited;
     this.#unannounced += bytes;
     return this.#unannounced * 2 >= this.#size;
   }
 
   /** The increment to announce now. */
   announce(limits: Http2Limits, pool: GrowthPool, nowMs: number, roundTripMs: number): number {
-    const fast = nowMs - this.#announcedAtMs <= 2 * roundTripMs;
+    const fast = !this.#waited && nowMs - this.#announcedAtMs <= 2 * roundTripMs;
+    this.#waited = false;
     this.#announcedAtMs = nowMs;
     let increment = this.#unannounced;
     this.#unannounced = 0;

@@ -1,4 +1,4 @@
-import { OutputBuffer } from '../../core/output-buffer.ts';
+import { SlabQueue } from '../../core/slab-queue.ts';
 import type { HeaderBlock } from '../../wire/hpack/decoder.ts';
 import { rstStreamFrame, windowUpdateFrame } from '../../wire/http2/encode.ts';
 import { ErrorCode, maxWindowBytes } from '../../wire/http2/frames.ts';
@@ -67,7 +67,7 @@ export class Http2Stream implements Waiting {
   #closed = false;
   #stopPeer = false;
   #heads: Outgoing[] | undefined;
-  #queue: OutputBuffer | undefined;
+  #queue: SlabQueue | undefined;
   /** What the header sections that wait count in `held`. */
   #heldListBytes = 0;
   /** Behind the queue, where the stream ends with them. */
@@ -156,10 +156,10 @@ export class Http2Stream implements Waiting {
     this.#closeIfEnded();
   }
 
-  /** Gives credit back for bytes that went onward. */
-  consume(bytes: number): void {
+  /** Gives credit back for bytes that went onward; `waited` where not at once. */
+  consume(bytes: number, waited = false): void {
     if (this.#closed || this.#theirs === 'ended' || bytes === 0) return;
-    if (!this.#window.consume(bytes)) return;
+    if (!this.#window.consume(bytes, waited)) return;
     const { limits, pool, roundTripMs, writer } = this.#host;
     const increment = this.#window.announce(limits, pool, this.#host.nowMs(), roundTripMs);
     writer.control(windowUpdateFrame(this.id, increment));
@@ -250,12 +250,17 @@ export class Http2Stream implements Waiting {
     if (queue === undefined) return;
     const bytes = Math.min(queue.byteLength, maxBytes, this.#sendWindow);
     if (bytes <= 0) return;
-    const chunks = queue.take(bytes);
+    const last = bytes === queue.byteLength && this.#ours === 'ending' && this.#trailers === undefined;
+    let left = bytes;
+    while (left > 0) {
+      const piece = queue.take(left);
+      if (piece === undefined) break;
+      left -= piece.byteLength;
+      this.#emit(piece, last && left === 0, queue.byteLength > 0, true);
+    }
+    queue.release();
     this.held.give(bytes);
-    const emptied = queue.byteLength === 0;
-    if (emptied) this.#queue = undefined;
-    const ends = emptied && this.#ours === 'ending' && this.#trailers === undefined;
-    for (const [at, chunk] of chunks.entries()) this.#emit(chunk, ends && at === chunks.length - 1, !emptied);
+    if (queue.byteLength === 0) this.#queue = undefined;
     this.handler.sent(bytes);
   }
 
@@ -269,9 +274,9 @@ export class Http2Stream implements Waiting {
   }
 
   /** `cut`: more was there to be sent. */
-  #emit(bytes: Uint8Array, ends: boolean, cut: boolean): void {
+  #emit(bytes: Uint8Array, ends: boolean, cut: boolean, reused = false): void {
     this.#sendWindow -= bytes.byteLength;
-    this.#host.writer.data(this.id, bytes, ends, cut);
+    this.#host.writer.data(this.id, bytes, ends, cut, reused);
     if (!ends) return;
     this.#ours = 'ended';
     this.#closeIfEnded();
@@ -292,7 +297,7 @@ export class Http2Stream implements Waiting {
 
   #hold(bytes: Uint8Array): void {
     if (!this.held.take(bytes.byteLength)) return this.reset(ErrorCode.enhanceYourCalm, heldTooMuch);
-    this.#queue ??= new OutputBuffer();
+    this.#queue ??= new SlabQueue();
     this.#queue.append(bytes);
     this.#host.writer.wait(this);
   }
@@ -327,6 +332,7 @@ export class Http2Stream implements Waiting {
     this.#window.release(this.#host.pool);
     this.held.give(this.waitingBytes);
     this.#giveList(this.#heldListBytes);
+    this.#queue?.clear();
     this.#queue = undefined;
     this.#heads = undefined;
     this.#trailers = undefined;
