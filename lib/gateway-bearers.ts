@@ -2,6 +2,7 @@ import type { Clock } from './core/clock.ts';
 import { LockwireError, messageOf } from './core/errors.ts';
 import type { AcceptedConnection, Authenticator, Log } from './core/ports.ts';
 import { type CloseReason, type Identity, principalName } from './core/session.ts';
+import { TokenBucket } from './core/token-bucket.ts';
 import { Expiry } from './gateway-expiry.ts';
 import { fingerprintOf, type Judge } from './gateway-judge.ts';
 import type { LiveDirect, LiveSessions } from './gateway-live.ts';
@@ -33,8 +34,12 @@ interface Entry extends KnownBearer {
 
 /** Credentials of one connection that are remembered. */
 const maxBearers = 1_024;
-/** Refused credentials after which the connection ends; the source's own count shuts out only new ones. */
+/** Refused credentials in a minute after which the connection ends; the source's own count shuts out only new ones. */
 const maxFailures = 20;
+/** A refused credential is refused again without a look for so long. */
+const refusedForMs = 10_000;
+/** Refused credentials that are known: each counts once, and not at all where it was good before. */
+const maxRefused = 64;
 /** A verified credential counts for so long, then it is verified anew. */
 const verifiedForMs = 300_000;
 
@@ -47,10 +52,14 @@ export class HttpBearers {
   readonly #connection: AcceptedConnection;
   readonly #onChange: () => void;
   readonly #onTooMany: () => void;
-  #failures = 0;
+  readonly #failures: TokenBucket;
   readonly #fingerprints: readonly string[];
   /** By token; '' is the certificate. The one used longest ago is first. */
   readonly #entries = new Map<string, Entry>();
+  /** By token; the oldest is first. */
+  readonly #refused = new Map<string, { readonly refusal: Refusal; readonly untilMs: number }>();
+  /** By token: requests that come with it meanwhile wait for the same answer. */
+  readonly #verifying = new Map<string, Promise<KnownBearer | Refusal>>();
 
   /** `onChange`: a verdict given before may not hold. `onTooMany`: credentials were refused once too often. */
   constructor(
@@ -63,6 +72,7 @@ export class HttpBearers {
     this.#connection = connection;
     this.#onChange = onChange;
     this.#onTooMany = onTooMany;
+    this.#failures = new TokenBucket(maxFailures / 60, maxFailures, ports.clock.monotonic());
     this.#fingerprints = connection.certificates.map(fingerprintOf);
   }
 
@@ -79,7 +89,11 @@ export class HttpBearers {
       const text = 'neither a token (authorization: Bearer) nor a client certificate was shown';
       return refusalOf({ code: 'unauthenticated', text });
     }
-    return this.#verify(key);
+    const refused = this.#refused.get(key);
+    if (refused !== undefined && refused.untilMs > this.#ports.clock.monotonic()) return refused.refusal;
+    const underWay = this.#verifying.get(key) ?? this.#verify(key);
+    this.#verifying.set(key, underWay);
+    return underWay;
   }
 
   /** Names, each once. */
@@ -98,13 +112,16 @@ export class HttpBearers {
       judge.admit({ identity, instance: '', certificates: this.#fingerprints });
       if (identity.credential.expiresAtMs <= this.#ports.clock.now())
         throw new LockwireError('unauthenticated', `the ${identity.credential.kind} has run out`);
+      this.#refused.delete(key);
       return this.#remember(key, identity);
     } catch (error) {
-      return this.#refusal(error);
+      return this.#refusal(key, error);
+    } finally {
+      this.#verifying.delete(key);
     }
   }
 
-  #refusal(error: unknown): Refusal {
+  #refusal(key: string, error: unknown): Refusal {
     if (error instanceof RefusedHello) return refusalOf(error.reason);
     if (!(error instanceof LockwireError)) {
       this.#ports.log.error({ error: messageOf(error) }, 'internal error while a credential was checked');
@@ -113,10 +130,24 @@ export class HttpBearers {
     // Keys that can't be had just now are nobody's fault.
     if (error.code === 'unavailable' || error.code === 'limit')
       return refusalOf({ code: error.code, text: error.message });
-    this.#connection.failed();
-    this.#failures += 1;
-    if (this.#failures === maxFailures) this.#onTooMany();
-    return refusalOf({ code: 'unauthenticated', text: error.message });
+    const isNew = !this.#refused.has(key);
+    const refusal = this.#rememberRefusal(key, { code: 'unauthenticated', text: error.message });
+    if (isNew) {
+      this.#connection.failed();
+      if (!this.#failures.take(this.#ports.clock.monotonic())) this.#onTooMany();
+    }
+    return refusal;
+  }
+
+  #rememberRefusal(key: string, reason: CloseReason): Refusal {
+    const refusal = refusalOf(reason);
+    this.#refused.delete(key);
+    this.#refused.set(key, { refusal, untilMs: this.#ports.clock.monotonic() + refusedForMs });
+    for (const oldest of this.#refused.keys()) {
+      if (this.#refused.size <= maxRefused) break;
+      this.#refused.delete(oldest);
+    }
+    return refusal;
   }
 
   async #identify(key: string): Promise<Identity> {
@@ -175,6 +206,8 @@ export class HttpBearers {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
     this.#drop(key);
+    // It was good once: a client that tries it again must not cost the others their connection.
+    if (reason.code === 'expired') this.#rememberRefusal(key, reason);
     // What was decided for it before must not be kept.
     this.#onChange();
     entry.bearer.close(reason);

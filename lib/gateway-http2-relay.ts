@@ -70,7 +70,7 @@ export class Http2Relays {
       return { label: `shared:${target.name}`, stream: undefined, leave() {} };
     }
     if (upstream.kind === 'dial') {
-      const stream = await this.#ports.pools.dial(target, asked.ingress);
+      const stream = await this.#ports.pools.dial(target, asked.ingress, principalName(permitted.principal));
       accepted();
       return { label: upstream.address, stream, leave() {} };
     }
@@ -166,7 +166,10 @@ class JoinedHttp2 {
     const { pools } = this.#ports;
     if (!this.#isOwn) return pools.shared(this.#target);
     return pools.own(this.#target, {
-      open: () => pools.dial(this.#ports.targets.get(this.#target.name) ?? this.#target, this.#asked.ingress),
+      open: () => {
+        const target = this.#ports.targets.get(this.#target.name) ?? this.#target;
+        return pools.dial(target, this.#asked.ingress, this.#bearer.principal);
+      },
       onLost: reason => this.#lost(reason),
     });
   }

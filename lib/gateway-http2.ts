@@ -1,7 +1,14 @@
 import { BufferedStream } from './core/buffered-stream.ts';
 import { safeText } from './core/bytes.ts';
 import type { Clock } from './core/clock.ts';
-import type { AcceptedConnection, Authenticator, Authorizer, Log, Metrics } from './core/ports.ts';
+import type {
+  AcceptedConnection,
+  Authenticator,
+  Authorizer,
+  ByteStream,
+  Log,
+  Metrics,
+} from './core/ports.ts';
 import { HttpBearers, type KnownBearer } from './gateway-bearers.ts';
 import type { Calls } from './gateway-calls.ts';
 import { denial, type Target } from './gateway-joiner.ts';
@@ -49,7 +56,8 @@ class DirectHttp2 {
   readonly #relay: ClientRelay;
   readonly #live: LiveHttp2;
   /** By target: a connection of this client's own, where the target keeps state by connection. */
-  readonly #own = new Map<string, Upstreams>();
+  readonly #own = new Map<string, OwnUpstream>();
+  #isOver = false;
   #changes = 0;
 
   constructor(ports: Http2DoorPorts, connection: AcceptedConnection) {
@@ -111,22 +119,23 @@ class DirectHttp2 {
     const { identity } = bearer;
     const target = this.#ports.requestRoutes.find(head.authority, head.path);
     const { authorizer, calls } = this.#ports;
-    // Who may not ask for a target does not learn whether it exists.
-    if (target === undefined) {
-      const text = `nothing is served as ${safeText(head.authority, 128) || 'no authority'} for ${safeText(head.path, 128)}`;
-      return { kind: 'refuse', refusal: refusalOf({ code: 'unknown-target', text }) };
-    }
-    const resource = { type: 'Target', id: target.name } as const;
+    // Who may not ask for a target does not learn whether it exists: what is named reads the same in both cases.
+    const named = safeText(head.authority, maxNamedLength) || 'no authority';
+    const resource = { type: 'Target', id: target?.name ?? named } as const;
     const { principal } = identity;
     const decision = authorizer.decide({ principal, action: 'connect', resource, context: {} });
-    if (!decision.allow) return { kind: 'refuse', refusal: refusalOf(denial(target.name, decision)) };
+    if (!decision.allow) return { kind: 'refuse', refusal: refusalOf(denial(named, decision)) };
+    if (target === undefined) {
+      const text = `nothing is served as ${named} for ${safeText(head.path, maxNamedLength)}`;
+      return { kind: 'refuse', refusal: refusalOf({ code: 'unknown-target', text }) };
+    }
     const refusal = calls.refusal(identity, target, head);
     if (refusal) return { kind: 'refuse', refusal };
     this.#connection.permitted();
     this.#relay.trust();
     return {
       kind: 'forward',
-      upstreams: this.#upstreams(target),
+      upstreams: this.#upstreams(target, bearer.bearer.principal),
       ...addressedAs(target),
       bearer: bearer.bearer,
       counter: calls.counter(target.name),
@@ -134,16 +143,29 @@ class DirectHttp2 {
     };
   }
 
-  #upstreams(target: Target): Upstreams {
+  #upstreams(target: Target, principal: string): Upstreams {
     const { pools } = this.#ports;
     if (target.http2?.upstreamMode === 'shared') return pools.shared(target);
     const known = this.#own.get(target.name);
-    if (known) return known;
-    const made = pools.own(target, {
-      open: () => pools.dial(this.#ports.targets.get(target.name) ?? target, 'loopback'),
-    });
-    this.#own.set(target.name, made);
-    return made;
+    if (known) return known.upstreams;
+    const own: OwnUpstream = {
+      upstreams: pools.own(target, {
+        open: () => this.#dial(this.#ports.targets.get(target.name) ?? target, principal, own),
+        onLost: () => own.leave(),
+      }),
+      leave() {},
+    };
+    this.#own.set(target.name, own);
+    return own.upstreams;
+  }
+
+  /** Whoever asked first answers for it: of an expose nobody gets more than a share, by however many connections. */
+  async #dial(target: Target, principal: string, own: OwnUpstream): Promise<ByteStream> {
+    const { stream, leave } = await this.#ports.pools.dialShare(target, 'loopback', principal);
+    // Nobody hears of what comes too late.
+    if (this.#isOver) leave();
+    else own.leave = leave;
+    return stream;
   }
 
   #refused(head: RequestHead | undefined, refusal: Refusal): void {
@@ -154,8 +176,11 @@ class DirectHttp2 {
   #over({ reason, requests, bytesUp, bytesDown }: ClientRelayEnd): void {
     const { live, log, clock } = this.#ports;
     live.http2.delete(this.#live);
-    for (const upstreams of this.#own.values())
+    this.#isOver = true;
+    for (const { upstreams, leave } of this.#own.values()) {
       upstreams.close({ code: 'cancelled', text: 'its client has gone' });
+      leave();
+    }
     const principals = this.#bearers.principals();
     this.#bearers.close();
     live.onEnded?.();
@@ -180,3 +205,12 @@ class DirectHttp2 {
 
 /** In a line of the log. */
 const shownPrincipals = 4;
+/** Of what a client asked for, in an answer and in a decision. */
+const maxNamedLength = 128;
+
+/** A target's connection that is this client's alone. */
+interface OwnUpstream {
+  readonly upstreams: Upstreams;
+  /** Frees its place in the share of whoever asked first. */
+  leave(): void;
+}

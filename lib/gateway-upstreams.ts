@@ -4,12 +4,14 @@ import { LockwireError } from './core/errors.ts';
 import type { ByteStream, Metrics } from './core/ports.ts';
 import type { CloseReason } from './core/session.ts';
 import type { Target } from './gateway-joiner.ts';
+import type { Shares } from './gateway-shares.ts';
 import { HeldBudget } from './relay/http2/held-budget.ts';
 import { type Http2Limits, http2Defaults } from './relay/http2/options.ts';
 import type { GrowthPool } from './relay/http2/receive-window.ts';
 import { ownUpstream, sharedUpstream, Upstreams } from './relay/http2/upstreams.ts';
 import { noExposeServes } from './stream-refusals.ts';
 import type { Exposers } from './tunnel/exposers.ts';
+import type { TunnelSession } from './tunnel/session.ts';
 import type { Ingress } from './wire/tunnel/frames.ts';
 
 export interface UpstreamPoolsPorts {
@@ -17,12 +19,18 @@ export interface UpstreamPoolsPorts {
   readonly metrics: Metrics;
   readonly pool: GrowthPool;
   readonly exposers: Exposers;
+  readonly shares: Shares;
 }
 
 /** How an upstream is reached for one client's connection. */
 export interface OwnPorts {
   open(): Promise<ByteStream>;
   onLost?(reason: CloseReason, begun: boolean): void;
+}
+
+export interface DialledShare {
+  readonly stream: ByteStream;
+  leave(): void;
 }
 
 /** The HTTP/2 connections to targets: one set for all clients of a shared target, one a client's connection else. */
@@ -60,19 +68,37 @@ export class UpstreamPools {
     known?.upstreams.retire();
     const { clock } = this.#ports;
     const { limits, pool } = this;
-    const open = (): Promise<ByteStream> => this.dial(target, 'loopback');
+    const open = (): Promise<ByteStream> => this.dial(target, 'loopback', `shared:${target.name}`);
     const upstreams = new Upstreams(sharedUpstream, { clock, limits, pool, name: target.name, open });
     this.#shared.set(target.name, { target, upstreams });
     return upstreams;
   }
 
-  /** A new connection to the target. Throws LockwireError. */
-  async dial(target: Target, ingress: Ingress): Promise<ByteStream> {
+  /** A new connection to the target; `who` it is for counts where it waits for an expose. Throws LockwireError. */
+  async dial(target: Target, ingress: Ingress, who: string): Promise<ByteStream> {
     const { upstream } = target;
     if (upstream.kind === 'dial') return new BufferedStream((await upstream.dialer.dial()).carrier);
-    const session = this.#ports.exposers.pick(target.name, target.stateful);
+    return (await this.#expose(target, who)).open(target.name, ingress, () => {});
+  }
+
+  /** The same in this principal's share of the expose; `leave` gives its place back, once. */
+  async dialShare(target: Target, ingress: Ingress, principal: string): Promise<DialledShare> {
+    if (target.upstream.kind === 'dial')
+      return { stream: await this.dial(target, ingress, principal), leave() {} };
+    const session = await this.#expose(target, principal);
+    const leave = this.#ports.shares.take(session, principal);
+    try {
+      return { stream: session.open(target.name, ingress, () => {}), leave };
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  }
+
+  async #expose(target: Target, who: string): Promise<TunnelSession> {
+    const session = await this.#ports.exposers.find(target.name, target.stateful, who);
     if (session === undefined) throw new LockwireError('unavailable', noExposeServes(target.name));
-    return session.open(target.name, ingress, () => {});
+    return session;
   }
 
   closeAll(reason: CloseReason): void {

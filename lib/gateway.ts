@@ -91,7 +91,8 @@ export async function startGateway(
     const admissions = new Admissions(config.limits);
     const pool = new WindowPool();
     const calls = new Calls({ authorizer, metrics });
-    const pools = new UpstreamPools({ clock, metrics, pool, exposers });
+    const shares = new Shares(clock);
+    const pools = new UpstreamPools({ clock, metrics, pool, exposers, shares });
     const joiner = new Joiner({
       clock,
       log,
@@ -99,7 +100,7 @@ export async function startGateway(
       authorizer,
       targets,
       exposers,
-      shares: new Shares(clock),
+      shares,
       live,
       calls,
       pools,

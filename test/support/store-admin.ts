@@ -13,10 +13,17 @@ interface ListedRelay {
   readonly id: string;
 }
 
+interface ListedHttp2 {
+  readonly session: string;
+  readonly principals: readonly string[];
+  readonly requests: number;
+}
+
 /** What the routes answer, as far as tests look. */
 export interface AdminAnswer {
   readonly tunnels: readonly ListedTunnel[];
   readonly relays: readonly ListedRelay[];
+  readonly http2: readonly ListedHttp2[];
   readonly id: number;
   readonly code: string;
   readonly gatewayKey: string;
