@@ -16,6 +16,8 @@ export interface ChildSettings {
   readonly unlimited?: boolean;
   readonly heldBytes?: number;
   readonly shared?: Partial<UpstreamOptions>;
+  /** Nobody has a share of what is shared. */
+  readonly unshared?: boolean;
 }
 
 export interface ChildReport {
@@ -38,6 +40,8 @@ const unlimited: Partial<Http2Limits> = {
   flood: { resets: { burst: none, perSecond: 0 }, idleFrames: { burst: none, perSecond: 0 } },
 };
 
+const unshared: Partial<UpstreamOptions> = { maxStreamsPerPrincipal: Number.POSITIVE_INFINITY };
+
 const rigs: Rig[] = [];
 
 process.on('message', message => {
@@ -54,7 +58,7 @@ async function start(settings: ChildSettings): Promise<void> {
     const where = upstreams
       ? { upstreams }
       : settings.shared
-        ? { shared: { ...sharedUpstream, ...settings.shared } }
+        ? { shared: { ...sharedUpstream, ...settings.shared, ...(settings.unshared ? unshared : {}) } }
         : {};
     rigs.push(
       await startRig(settings.backendPort, { limits, held, principal, forgetsHeads: true, ...where }),

@@ -106,6 +106,9 @@ export class Http2Connection implements FrameSink, StreamHost {
   /** Since when a frame other than DATA is not whole; 0 where none is. */
   #partialSinceMs = 0;
   #lingerTimer: Timer | undefined;
+  /** Streams of ours that were reset a moment ago. */
+  #cooling = 0;
+  #coolTimer: Timer | undefined;
   #reason: CloseReason | undefined;
   #bytesIn = 0;
   #bytesOut = 0;
@@ -144,7 +147,7 @@ export class Http2Connection implements FrameSink, StreamHost {
 
   /** Whether a client may open another stream now. */
   get hasRoom(): boolean {
-    return this.usable && this.#streams.size < this.peer.maxConcurrentStreams;
+    return this.usable && this.#streams.size + this.#cooling < this.peer.maxConcurrentStreams;
   }
 
   /** Whether it ever will. */
@@ -279,6 +282,7 @@ export class Http2Connection implements FrameSink, StreamHost {
     this.#settingsTimer?.cancel();
     this.#frameTimer?.cancel();
     this.#lingerTimer?.cancel();
+    this.#coolTimer?.cancel();
     this.writer.stop();
     this.#abandonAll({ code: ErrorCode.cancel, text: reason.text || 'the connection was closed' });
     this.#owner.closed(this.#reason ?? reason);
@@ -486,6 +490,7 @@ export class Http2Connection implements FrameSink, StreamHost {
   gone(stream: Http2Stream, ours: boolean): void {
     this.#streams.delete(stream.id);
     if (ours) this.#resets.add(stream.id);
+    if (ours && this.role === 'client') this.#cool();
     if (this.role === 'client') this.#owner.changed();
     this.#endIfDrained();
   }
@@ -596,6 +601,28 @@ export class Http2Connection implements FrameSink, StreamHost {
   #tooMany(kind: keyof FloodLimits, what: string): string {
     const { burst, perSecond } = this.limits.flood[kind];
     return `too many (${what}): over ${burst} and ${perSecond} a second`;
+  }
+
+  /**
+   * A server may still work on what we have reset, and counts it: who opens the next stream at once has it refused,
+   * and the connection closed at last. So its place stays taken for a moment (CVE-2023-44487).
+   */
+  #cool(): void {
+    this.#cooling += 1;
+    if (this.#coolTimer === undefined) this.#coolLater();
+  }
+
+  /** Those that come while it runs wait for the next one. */
+  #coolLater(): void {
+    const covered = this.#cooling;
+    this.#coolTimer = this.#clock.after(this.limits.resetCoolMs, () => this.#cooled(covered));
+  }
+
+  #cooled(covered: number): void {
+    this.#coolTimer = undefined;
+    this.#cooling -= covered;
+    if (this.#cooling > 0) this.#coolLater();
+    this.#owner.changed();
   }
 
   #endIfDrained(): void {

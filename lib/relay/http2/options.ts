@@ -24,6 +24,8 @@ export interface Http2Limits {
   readonly frameTimeoutMs: number;
   /** Between our GOAWAY for an error and the end of the connection. */
   readonly lingerMs: number;
+  /** How long a stream that we reset takes a place among those of its upstream connection. */
+  readonly resetCoolMs: number;
   /** Streams that we reset and whose late frames are ignored. */
   readonly maxRememberedResets: number;
   readonly flood: FloodLimits;
@@ -56,6 +58,7 @@ export const http2Defaults: Http2Limits = {
   settingsTimeoutMs: 10_000,
   frameTimeoutMs: 10_000,
   lingerMs: 1_000,
+  resetCoolMs: 100,
   maxRememberedResets: 1_024,
   flood: {
     resets: { burst: 500, perSecond: 100 },

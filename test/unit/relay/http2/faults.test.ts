@@ -252,7 +252,7 @@ t.test('a client that reads no header sections holds no more than its share', as
   await upstream.hears(({ kind }) => kind === 'ping');
   t.ok(held.heldBytes <= 100_000, `${held.heldBytes} B are held`);
   client.socket.resume();
-  await client.hears(() => client.count('headers') + client.count('reset') === 40);
+  await client.hears(() => client.count('headers') + client.count('reset') >= 40);
   t.equal(held.heldBytes, 0);
   t.equal(rig.relays[0]?.liveCount, 0);
 });

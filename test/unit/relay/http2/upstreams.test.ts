@@ -124,3 +124,29 @@ t.test(
     held[0]?.respond({ ':status': 200 }, { endStream: true });
   },
 );
+
+t.test('a stream that was reset takes one of 4 places for 100 ms more', async t => {
+  const clock = manualClock();
+  const options = { maxConnections: 1, maxStreamsPerPrincipal: Number.POSITIVE_INFINITY };
+  const { held, server, ofA } = await world(t, 4, options, clock);
+  const stream = ofA.request(forever);
+  stream.on('error', () => {});
+  void call(ofA, forever);
+  while (held.length < 2) await once(server, 'stream');
+  const cut = held[0] && once(held[0], 'close');
+  stream.close(8);
+  await cut;
+  // One is live, one cools: of three more, two are served.
+  const others = Array.from({ length: 3 }, () => call(ofA, forever));
+  while (held.length < 4) await once(server, 'stream');
+  clock.advance(99);
+  t.equal(
+    (await call(ofA, { ...grpcHeaders, ':path': '/x', 'grpc-timeout': '1n' })).headers['grpc-status'],
+    '4',
+  );
+  t.equal(held.length, 4);
+  clock.advance(1);
+  while (held.length < 5) await once(server, 'stream');
+  for (const one of held) if (!one.destroyed) one.respond({ ':status': 200 }, { endStream: true });
+  t.ok((await Promise.all(others)).every(({ status }) => status === 200));
+});
