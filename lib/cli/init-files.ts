@@ -44,12 +44,13 @@ const config = `// The gateway's config. \`lockwire check gateway.json\` says wh
 const policy = `// Who may do what. What no rule permits is denied; \`lockwire policy test --config gateway.json policy.tests.json\`
 // runs the tests beside this file. docs/policy.md explains the vocabulary.
 
-// "connect" opens the target, "call" is asked for each request to it.
+// "connect" opens the target, "call" is asked for each request to it, "message" for each message of AutoGen's in one:
+// of the agent type or topic type that it is about, which is "in" the target.
 @id("agents-connect")
 permit (
   principal in Lockwire::Group::"corp/agents",
-  action in [Lockwire::Action::"connect", Lockwire::Action::"call"],
-  resource == Lockwire::Target::"autogen"
+  action in [Lockwire::Action::"connect", Lockwire::Action::"call", Lockwire::Action::"message"],
+  resource in Lockwire::Target::"autogen"
 );
 
 @id("host-exposes")

@@ -129,7 +129,11 @@ export type Action = 'connect' | 'expose' | 'call' | 'message' | 'admin';
 export interface AccessRequest {
   readonly principal: Principal;
   readonly action: Action;
-  readonly resource: { readonly type: 'Target' | 'Admin'; readonly id: string };
+  /** The id of what a target holds is `target/name`: whatever the name is, the target ends at the first slash. */
+  readonly resource: {
+    readonly type: 'Target' | 'AgentType' | 'TopicType' | 'Admin';
+    readonly id: string;
+  };
   /** Facts for the policy; no volatile ones, so that the decision can be cached. */
   readonly context: Readonly<Record<string, string | boolean | number>>;
 }

@@ -72,13 +72,16 @@ export function developmentConfig(facts: DevelopmentConfigFacts): string {
 
 export const developmentPolicy: string = `${editElsewhere}
 
-// Whoever holds a development token may reach the AutoGen host ("connect"), send it requests ("call"), and may be the
-// one that serves it.
+// Whoever holds a development token may reach the AutoGen host ("connect"), send it requests ("call") and any message
+// in them ("message"), and may be the one that serves it. Messages are asked of
+// the agent and topic types that the target holds, hence "resource in".
 @id("development-users")
 permit (
   principal is Lockwire::User,
-  action in [Lockwire::Action::"connect", Lockwire::Action::"call", Lockwire::Action::"expose"],
-  resource == Lockwire::Target::"${developmentTarget}"
+  action in [
+    Lockwire::Action::"connect", Lockwire::Action::"call", Lockwire::Action::"message", Lockwire::Action::"expose"
+  ],
+  resource in Lockwire::Target::"${developmentTarget}"
 )
 when { principal.issuer == "${developmentIssuerName}" };
 `;

@@ -42,7 +42,7 @@ permit (principal in Lockwire::Group::"corp/guests", action == Lockwire::Action:
 /** What the usual policy permits, by rules that it has not. */
 const otherWords = `
 @id("all-agents")
-permit (principal, action == Lockwire::Action::"connect", resource)
+permit (principal, action in [Lockwire::Action::"connect", Lockwire::Action::"call", Lockwire::Action::"message"], resource)
 when { principal in Lockwire::Group::"corp/agents" };
 @id("the-host")
 permit (principal == Lockwire::User::"corp|server", action == Lockwire::Action::"expose", resource);

@@ -17,8 +17,10 @@ const policy = `
 @id("members")
 permit (
   principal in Lockwire::Group::"corp/members",
-  action in [Lockwire::Action::"connect", Lockwire::Action::"call", Lockwire::Action::"expose"],
-  resource == Lockwire::Target::"autogen"
+  action in [
+    Lockwire::Action::"connect", Lockwire::Action::"call", Lockwire::Action::"message", Lockwire::Action::"expose"
+  ],
+  resource in Lockwire::Target::"autogen"
 );
 `;
 

@@ -27,7 +27,7 @@ const issuerUrl = 'https://issuer.example';
 /** `agents` may connect, `hosts` may expose, to `autogen`, `rpc` and `plain`. */
 export const usualPolicy = `
 @id("agents")
-permit (principal in Lockwire::Group::"corp/agents", action in [Lockwire::Action::"connect", Lockwire::Action::"call"], resource);
+permit (principal in Lockwire::Group::"corp/agents", action in [Lockwire::Action::"connect", Lockwire::Action::"call", Lockwire::Action::"message"], resource);
 @id("hosts")
 permit (principal in Lockwire::Group::"corp/hosts", action == Lockwire::Action::"expose", resource);
 `;

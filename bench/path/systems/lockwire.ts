@@ -63,6 +63,9 @@ permit (principal, action in [Lockwire::Action::"connect", Lockwire::Action::"ex
 @id("bench-calls")
 permit (principal, action == Lockwire::Action::"call", resource == Lockwire::Target::"bench")
 when { context.method == "POST" && context.path like "/bench.Echo/*" };
+
+@id("bench-messages")
+permit (principal, action == Lockwire::Action::"message", resource in Lockwire::Target::"bench");
 `;
 
 async function gateway(

@@ -67,6 +67,8 @@ namespace Lockwire {
       agentKey?: String,
       topicType?: String,
       topicSource?: String,
+      // A subscription to all topic types that begin so.
+      prefix?: Bool,
     },
   };
 

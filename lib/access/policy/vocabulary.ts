@@ -42,7 +42,10 @@ export function groupIds(principal: Principal): readonly EntityId[] {
   return principal.groups.map(group => entityId('Group', `${source}/${group}`));
 }
 
-/** The target that holds a resource; what isn't held by one has none. */
+/**
+ * The target that holds a resource; what isn't held by one has none. A configured name has no slash, so the first one
+ * separates, whatever a peer calls the rest.
+ */
 export function holders({ type, id }: PolicyRequest['resource']): readonly EntityId[] {
   const slash = id.indexOf('/');
   if (type === 'Target' || type === 'Admin' || slash <= 0) return [];

@@ -20,6 +20,7 @@ interface Case {
   groups?: string[];
   email?: string;
   action: PolicyRequest['action'];
+  /** `autogen` is the target; `AgentType autogen/writer` something in it. */
   on: string;
   context?: PolicyRequest['context'];
   rule: string;
@@ -28,6 +29,8 @@ interface Case {
 const chat = { method: 'POST', host: 'models', path: '/v1/chat/completions' };
 const open = { method: 'POST', host: '127.0.0.1:50051', path: '/agents.AgentRpc/OpenChannel' };
 const main = 'Workload::ci|repo:corp/agents:ref:refs/heads/main';
+const reader = { who: 'User::corp|1', groups: ['agents'], action: 'message' as const };
+const register = { operation: 'register', agentType: 'writer' };
 const agent = 'Workload::workloads|spiffe://prod.example/agents/writer';
 
 const cases: Record<string, Case[]> = {
@@ -37,6 +40,9 @@ const cases: Record<string, Case[]> = {
       ...{ who: 'User::corp|1', groups: ['agents'], action: 'call', on: 'autogen' },
       ...{ context: open, rule: '+team-connects' },
     },
+    { ...reader, on: 'AgentType autogen/writer', context: register, rule: '+team-connects' },
+    { ...reader, on: 'autogen', context: { operation: 'list' }, rule: '+team-connects' },
+    { ...reader, groups: [], on: 'AgentType autogen/writer', context: register, rule: 'default-deny' },
     { who: 'User::corp|1', action: 'connect', on: 'autogen', rule: 'default-deny' },
     { who: 'User::corp|1', action: 'call', on: 'autogen', context: open, rule: 'default-deny' },
     {
@@ -81,6 +87,21 @@ const cases: Record<string, Case[]> = {
       rule: 'contractors-not-in-production',
     },
     { who: main, action: 'call', on: 'autogen', context: open, rule: '+ci-main-connects' },
+    {
+      ...{ who: main, action: 'message', on: 'TopicType autogen/news' },
+      ...{
+        context: { operation: 'publish', topicType: 'news', topicSource: 's' },
+        rule: '+ci-main-connects',
+      },
+    },
+    {
+      ...{ who: 'User::corp|1', groups: ['operators', 'contractors'], action: 'message' },
+      ...{ on: 'AgentType autogen/writer', context: register, rule: 'contractors-not-in-production' },
+    },
+    {
+      ...{ who: 'User::corp|1', groups: ['operators'], action: 'message' },
+      ...{ on: 'AgentType autogen/writer', context: register, rule: '+operators-connect' },
+    },
     { who: main, action: 'call', on: 'models', context: chat, rule: 'default-deny' },
     {
       ...{ who: 'User::corp|1', groups: ['operators', 'contractors'], action: 'call', on: 'autogen' },
@@ -135,6 +156,7 @@ const cases: Record<string, Case[]> = {
   'strict.cedar': [
     { who: agent, action: 'connect', on: 'autogen', rule: '+agents-connect' },
     { who: agent, action: 'call', on: 'autogen', context: open, rule: '+agents-connect' },
+    ...messagesOfTheWriter(),
     { who: agent, action: 'expose', on: 'autogen', rule: 'default-deny' },
     { who: agent.replace('/agents/', '/other/'), action: 'connect', on: 'autogen', rule: 'default-deny' },
     { who: agent.replace('prod.', 'dev.'), action: 'connect', on: 'autogen', rule: 'default-deny' },
@@ -174,6 +196,51 @@ const cases: Record<string, Case[]> = {
   ],
 };
 
+/** What the strict example says of the program `writer`, and of others in its place. */
+function messagesOfTheWriter(): Case[] {
+  const ask = (on: string, context: PolicyRequest['context'], rule: string, who = agent): Case => ({
+    ...{ who, action: 'message', on, context, rule },
+  });
+  const subscribe = (topicType: string, more: object = {}): Record<string, string | boolean> => ({
+    ...{ operation: 'subscribe', topicType, agentType: 'writer', ...more },
+  });
+  const rpc = { operation: 'rpc', agentType: 'critic', agentKey: 'default' };
+  const publish = { operation: 'publish', topicType: 'reviews', topicSource: 's' };
+  const critic = agent.replace('/writer', '/critic');
+  const onCall = { who: 'User::corp|1', groups: ['on-call'], action: 'message' as const };
+  return [
+    ask('AgentType autogen/writer', register, '+writer-registers'),
+    ask('AgentType autogen/critic', { ...register, agentType: 'critic' }, 'default-deny'),
+    ask('AgentType autogen/writer', register, 'default-deny', critic),
+    ask('TopicType autogen/drafts', subscribe('drafts'), '+writer-subscribes'),
+    ask('TopicType autogen/drafts', subscribe('drafts', { agentType: 'critic' }), 'default-deny'),
+    ask('TopicType autogen/writer:*', subscribe('writer:', { prefix: true }), '+writer-subscribes'),
+    ask('TopicType autogen/writer:', subscribe('writer:'), 'default-deny'),
+    ask('TopicType autogen/drafts*', subscribe('drafts', { prefix: true }), 'default-deny'),
+    ask('TopicType autogen/*', subscribe('', { prefix: true }), 'default-deny'),
+    ask('TopicType autogen/reviews', publish, '+writer-publishes'),
+    ask('TopicType autogen/drafts', { ...publish, topicType: 'drafts' }, 'default-deny'),
+    ask('AgentType autogen/critic', rpc, '+writer-calls-critic'),
+    ask('AgentType autogen/boss', { ...rpc, agentType: 'boss' }, 'default-deny'),
+    ask('AgentType autogen/critic', { ...rpc, operation: 'respond' }, '+agents-answer', critic),
+    ask('autogen', { operation: 'list' }, '+agents-answer', critic),
+    ask('autogen', { operation: 'list' }, 'retired', agent.replace('/writer', '/retired')),
+    {
+      ...onCall,
+      on: 'AgentType autogen/boss',
+      context: { ...rpc, agentType: 'boss' },
+      rule: '+on-call-asks',
+    },
+    { ...onCall, on: 'AgentType autogen/writer', context: register, rule: 'default-deny' },
+  ];
+}
+
+function resourceOf(action: Case['action'], on: string): PolicyRequest['resource'] {
+  const [, type, id] = /^(AgentType|TopicType) (.*)$/.exec(on) ?? [];
+  if (id !== undefined && (type === 'AgentType' || type === 'TopicType')) return { type, id };
+  return { type: action === 'admin' ? 'Admin' : 'Target', id: on };
+}
+
 t.test('every example is here', async t => {
   t.same(readdirSync(folder).sort(), Object.keys(cases).sort());
 });
@@ -185,7 +252,7 @@ for (const [name, wanted] of Object.entries(cases))
       const policies = [{ name, text: readFileSync(new URL(name, folder), 'utf8') }];
       for (const { who, groups, email, action, on, context, rule } of wanted) {
         const principal = principalOf(who, groups, email);
-        const resource = { type: action === 'admin' ? 'Admin' : 'Target', id: on } as const;
+        const resource = resourceOf(action, on);
         const request = { principal, action, resource, context: context ?? {} };
         const names = known[name];
         const trial = await tryPolicies({ policies, request, ...(names ? { known: names } : {}) });

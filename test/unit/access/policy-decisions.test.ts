@@ -162,6 +162,83 @@ t.test('what a target holds is in it', async t => {
     );
 });
 
+const odd = [
+  '',
+  '/',
+  'a/b',
+  '../other/writer',
+  'autogen/writer',
+  '*',
+  'a*',
+  'say "hi"\\"',
+  '"; permit(principal, action, resource); //',
+  'a\0b\nc\u2028',
+  '\u{1f600}é',
+  'x'.repeat(1_024),
+];
+
+t.test(
+  `a name of the peer's, of ${odd.length} odd ones, stays in its target and is that very name`,
+  async t => {
+    const agent = (id: string, name: string): PolicyRequest =>
+      request({
+        action: 'message',
+        resource: { type: 'AgentType', id: `${id}/${name}` },
+        context: { operation: 'rpc', agentType: name, agentKey: name },
+      });
+    const within = await room(
+      'permit(principal, action == Lockwire::Action::"message", resource in Lockwire::Target::"autogen");',
+    );
+    const exact = await room(
+      'permit(principal, action == Lockwire::Action::"message", resource == Lockwire::AgentType::"autogen/writer");',
+    );
+    for (const name of odd) {
+      t.match(within.policy.decide(agent('autogen', name)), { allow: true }, 'in its target');
+      t.match(within.policy.decide(agent('other', name)), { allow: false, rule: 'default-deny' });
+      t.match(within.policy.decide(agent('other', `autogen/${name}`)), { allow: false });
+      t.match(exact.policy.decide(agent('autogen', name)), { allow: false, rule: 'default-deny' });
+    }
+    t.match(exact.policy.decide(agent('autogen', 'writer')), { allow: true });
+  },
+);
+
+t.test(
+  'a denied message is explained and logged with names made safe; its topic labels no metric',
+  async t => {
+    const { policy, log, metrics } = await room();
+    const topicType = `a\n\u001b[31m${'x'.repeat(10_000)}`;
+    const { id, allow } = policy.decide(
+      request({
+        action: 'message',
+        resource: { type: 'TopicType', id: `autogen/${topicType}` },
+        context: { operation: 'publish', topicType, topicSource: 's' },
+      }),
+    );
+    t.equal(allow, false);
+    const explained = policy.explain(id);
+    t.match(explained, { action: 'message', resource: /^TopicType autogen\/a/ });
+    t.ok((explained?.resource.length ?? 0) <= 300, `${explained?.resource.length} characters`);
+    t.notMatch(explained?.text ?? '', /\p{Cc}(?<!\n)|a\n/u);
+    const said = JSON.stringify(log.lines);
+    t.notMatch(said, /x{300}/);
+    t.notMatch(JSON.stringify([...metrics.counts.keys()]), /autogen|xxx/);
+  },
+);
+
+t.test('a subscription by prefix is judged as one', async t => {
+  const { policy } = await room(`
+    permit(principal, action == Lockwire::Action::"message", resource in Lockwire::Target::"autogen")
+      unless { context has prefix && context.prefix };`);
+  const subscribe = (name: string, prefix?: true): PolicyRequest =>
+    request({
+      action: 'message',
+      resource: { type: 'TopicType', id: `autogen/${name}` },
+      context: { operation: 'subscribe', topicType: 'news', agentType: 'w', ...(prefix && { prefix }) },
+    });
+  t.match(policy.decide(subscribe('news')), { allow: true });
+  t.match(policy.decide(subscribe('news*', true)), { allow: false, rule: 'default-deny' });
+});
+
 t.test('a decision is cached by all that a policy can see, and only by that', async t => {
   const { policy, metrics } = await room(`${basics}
     @id("by-mail") permit(principal is Lockwire::User, action == Lockwire::Action::"connect", resource)
