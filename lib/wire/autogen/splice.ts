@@ -107,37 +107,23 @@ function splice(
   const end = spans[member + 1] as number;
   const memberAt = start - varintBytes(end - start) - 1;
   const length = end - start + growth(first) + growth(second);
+  const headBytes = 1 + varintBytes(length);
+  const messageBytes = memberAt + headBytes + length + (bytes.byteLength - end);
   const prefixBytes = framing === 'enveloped' ? grpcPrefixBytes : 0;
-  const messageBytes = memberAt + 1 + varintBytes(length) + length + (bytes.byteLength - end);
-  const pieces = new Pieces(
-    bytes,
-    messageBytes + prefixBytes,
-    prefixBytes + 1 + varintBytes(length) + newBytes(first) + newBytes(second),
-  );
+  const newBytes = prefixBytes + headBytes + (first?.bytes ?? 0) + (second?.bytes ?? 0);
+  const pieces = new Pieces(bytes, prefixBytes + messageBytes, newBytes);
   if (prefixBytes > 0) pieces.envelope(messageBytes);
   pieces.keep(0, memberAt);
   pieces.fieldHead(bytes[memberAt] as number, length);
   let at = start;
-  if (first !== undefined) {
-    pieces.keep(at, first.from);
-    pieces.text(first);
-    at = first.to;
-  }
-  if (second !== undefined) {
-    pieces.keep(at, second.from);
-    pieces.text(second);
-    at = second.to;
-  }
+  if (first !== undefined) at = pieces.edit(at, first);
+  if (second !== undefined) at = pieces.edit(at, second);
   pieces.keep(at, bytes.byteLength);
   return pieces.done();
 }
 
 function growth(edit: Edit | undefined): number {
   return edit === undefined ? 0 : edit.bytes - (edit.to - edit.from);
-}
-
-function newBytes(edit: Edit | undefined): number {
-  return edit === undefined ? 0 : edit.bytes;
 }
 
 /** Old and new bytes in their order: all in one buffer where they are few, else views of the old between the new. */
@@ -175,15 +161,20 @@ class Pieces {
     this.#at = writeVarint(this.#out, this.#at + 1, length);
   }
 
-  text({ tag, text, textBytes }: Edit): void {
-    if (textBytes === 0) return;
-    this.fieldHead(tag, textBytes);
-    this.#at = writeText(this.#out, this.#at, text);
+  /** What stands between `at` and the edit, and its text. Returns the offset behind what gave way. */
+  edit(at: number, { from, to, tag, text, textBytes }: Edit): number {
+    this.keep(at, from);
+    if (textBytes > 0) {
+      this.fieldHead(tag, textBytes);
+      this.#at = writeText(this.#out, this.#at, text, textBytes);
+    }
+    return to;
   }
 
   done(): Uint8Array[] {
+    invariant(this.#at === this.#out.byteLength, 'a spliced message of another size');
+    if (this.#joined) return [this.#out];
     this.#cut();
-    invariant(this.#at === this.#out.byteLength, `spliced ${this.#at} bytes of ${this.#out.byteLength}`);
     return this.#pieces;
   }
 

@@ -38,7 +38,7 @@ export interface GrpcMessagesOptions {
  * one read; it is never collected. All that was pushed is told to the sink once, by `message` or `passed`, but for
  * what is still held.
  *
- * A compressed message is refused: what is decided by must be looked into, and the AutoGen's own programs send none.
+ * A compressed message is refused: what is decided by must be looked into, and AutoGen's own programs send none.
  * With a grpc-encoding the answer is UNIMPLEMENTED, as gRPC has it for an encoding that the server has not; without one
  * the flag is a mistake of the peer's, INTERNAL. Whoever relays takes grpc-accept-encoding away, so that no host
  * compresses its answers.

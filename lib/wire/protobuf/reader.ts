@@ -21,25 +21,45 @@ export class ProtobufReader {
   at = 0;
   /** The message that is being read, as errors name it. */
   within = '';
-  readonly #available: number;
+  /** Bytes that are there. */
+  readonly available: number;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
-    this.#available = bytes.byteLength;
+    this.available = bytes.byteLength;
   }
 
   /** Number × 8 + wire type. */
   tag(end: number): number {
-    const first = this.#byte(end);
-    const tag = first < 0x80 ? first : this.#varint(first, end, maxTagBytes);
+    const { at } = this;
+    // One byte, as nearly all are.
+    const first = at < end && at < this.available ? (this.bytes[at] as number) : 0x80;
+    if (first < 0x80 && first >= 8) {
+      this.at = at + 1;
+      return first;
+    }
+    return this.#longTag(end);
+  }
+
+  #longTag(end: number): number {
+    const tag = this.#varint(end, maxTagBytes);
     if (tag < 8 || tag > maxTag) throw this.fault('tag', `tag ${tag}`);
     return tag;
   }
 
-  /** The length of a value, which then lies between `at` and the offset returned. */
+  /** Reads the length of a value, which then lies between `at` and the offset returned. */
   valueEnd(end: number): number {
-    const first = this.#byte(end);
-    const length = first < 0x80 ? first : this.#varint(first, end, maxTagBytes);
+    const { at } = this;
+    const first = at < end && at < this.available ? (this.bytes[at] as number) : 0x80;
+    if (first < 0x80 && at + 1 + first <= end) {
+      this.at = at + 1;
+      return at + 1 + first;
+    }
+    return this.#longValueEnd(end);
+  }
+
+  #longValueEnd(end: number): number {
+    const length = this.#varint(end, maxTagBytes);
     const valueEnd = this.at + length;
     if (valueEnd > end) {
       throw this.fault('length', `a field of ${length} bytes, ${end - this.at} are left`);
@@ -84,7 +104,7 @@ export class ProtobufReader {
   /** Goes to `valueEnd`; what is passed over must be UTF-8 (RFC 3629: no surrogates, nothing overlong). */
   text(valueEnd: number, name: string): void {
     const start = this.at;
-    if (valueEnd > this.#available) throw this.#truncated();
+    if (valueEnd > this.available) throw this.#truncated();
     if (!isText(this.bytes, start, valueEnd)) throw this.fault('utf8', `${name} is not UTF-8`);
     this.at = valueEnd;
   }
@@ -95,20 +115,20 @@ export class ProtobufReader {
 
   #byte(end: number): number {
     const at = this.at;
-    if (at >= end || at >= this.#available) throw this.#truncated();
+    if (at >= end || at >= this.available) throw this.#truncated();
     this.at = at + 1;
     return this.bytes[at] as number;
   }
 
-  #varint(first: number, end: number, maxBytes: number): number {
-    let value = first & 0x7f;
-    let scale = 0x80;
-    for (let count = 2; count <= maxBytes; count += 1) {
+  #varint(end: number, maxBytes: number): number {
+    let value = 0;
+    let scale = 1;
+    for (let count = 1; count <= maxBytes; count += 1) {
       const byte = this.#byte(end);
       value += (byte & 0x7f) * scale;
       scale *= 0x80;
       if (byte >= 0x80) continue;
-      if (byte === 0) throw this.fault('varint', 'an overlong varint');
+      if (byte === 0 && count > 1) throw this.fault('varint', 'an overlong varint');
       return value;
     }
     throw this.fault('varint', `a varint of more than ${maxBytes} bytes`);
@@ -125,10 +145,20 @@ export class ProtobufReader {
 }
 
 function isText(bytes: Uint8Array, start: number, end: number): boolean {
-  if (end - start < nativeFromBytes) {
-    let at = start;
-    while (at < end && (bytes[at] as number) < 0x80) at += 1;
-    if (at === end) return true;
-  }
+  if (end - start < nativeFromBytes && isAscii(bytes, start, end)) return true;
   return isUtf8(bytes.subarray(start, end));
+}
+
+function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  let at = start;
+  let all = 0;
+  for (const last = end - 3; at < last; at += 4) {
+    all |=
+      (bytes[at] as number) |
+      (bytes[at + 1] as number) |
+      (bytes[at + 2] as number) |
+      (bytes[at + 3] as number);
+  }
+  for (; at < end; at += 1) all |= bytes[at] as number;
+  return all < 0x80;
 }

@@ -36,7 +36,7 @@ function writeFields(out: Buffer, start: number, fields: readonly NewField[]): n
     // Numbers below 16: a tag of one byte.
     out[at] = field.number * 8 + 2;
     at = writeVarint(out, at + 1, bytes);
-    at = 'text' in field ? writeText(out, at, field.text) : writeFields(out, at, field.fields);
+    at = 'text' in field ? writeText(out, at, field.text, bytes) : writeFields(out, at, field.fields);
   }
   return at;
 }
