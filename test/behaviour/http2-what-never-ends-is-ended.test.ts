@@ -62,7 +62,7 @@ t.test('frames dribbled byte by byte end after their time', async t => {
 
 t.test('a DATA frame may take its time: its stream’s window bounds it', async t => {
   const world = await startWorld(t, { limits: { frameTimeoutMs } });
-  const client = await world.raw();
+  const client = await world.raw({ givesCredit: false });
   client.send(client.head(1, grpcFields('/echo'), false));
   const slow = frame(FrameType.data, 1, 1, Buffer.alloc(40, 1));
   client.send(slow.subarray(0, 9));

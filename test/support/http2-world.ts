@@ -143,7 +143,7 @@ export async function startWorld(
 }
 
 /** Whether a call came back whole. */
-export async function honest(session: ClientHttp2Session, bytes = 64): Promise<boolean> {
+async function honest(session: ClientHttp2Session, bytes = 64): Promise<boolean> {
   const body = Buffer.alloc(bytes, 'honest');
   const answer = await call(session, { ...grpcHeaders, ':path': '/echo' }, body);
   return answer.status === 200 && answer.body.equals(body);
