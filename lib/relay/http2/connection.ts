@@ -147,7 +147,13 @@ export class Http2Connection implements FrameSink, StreamHost {
 
   /** Whether a client may open another stream now. */
   get hasRoom(): boolean {
-    return this.usable && this.#streams.size + this.#cooling < this.peer.maxConcurrentStreams;
+    const streams = this.#streams.size + this.#cooling;
+    return this.usable && streams < this.peer.maxConcurrentStreams && this.#takesRequests;
+  }
+
+  /** A request goes out at once or not at all: what is not flushed then stays below what a peer is turned away for. */
+  get #takesRequests(): boolean {
+    return this.writer.unflushedBytes * 2 < this.limits.maxOutputBytes;
   }
 
   /** Whether it ever will. */
@@ -200,7 +206,7 @@ export class Http2Connection implements FrameSink, StreamHost {
     this.#unannounced = 0;
   }
 
-  /** A client's next stream; the caller has looked at `hasRoom`. What waits in it counts as `held`. */
+  /** A client's next stream; the caller has looked at `hasRoom`, and begins it at once. What waits in it counts as `held`. */
   open(handler: StreamHandler, held: HeldShare): Http2Stream {
     if (!this.#greeted) this.#greet();
     const stream = new Http2Stream(this, this.#nextStream, this.peer.initialWindowBytes, handler, held);
@@ -267,7 +273,9 @@ export class Http2Connection implements FrameSink, StreamHost {
 
   #flushed(bytes: number): void {
     this.#bytesOut += bytes;
+    const full = !this.#takesRequests;
     this.writer.flushed(bytes);
+    if (full && this.#takesRequests) this.#owner.changed();
   }
 
   #peerEnded(): void {

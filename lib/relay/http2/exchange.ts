@@ -121,7 +121,7 @@ export class Exchange {
     const upstream = connection.open(new UpstreamSide(this), this.client.held);
     this.#upstream = upstream;
     const bare = this.#clientEnded && this.#early === undefined && this.#clientTrailers === undefined;
-    upstream.sendHeaders(outgoing, bare);
+    upstream.begin(outgoing, bare);
     if (!bare) this.#sendEarly(upstream);
   }
 

@@ -106,6 +106,15 @@ export class Http2Stream implements Waiting {
 
   // What its owner sends.
 
+  /**
+   * A request's header section, the first of a client's stream. It never waits: the stream is idle until it is out, so
+   * that it could not be reset, and a later one would close it (RFC 9113 section 5.1.1).
+   */
+  begin(outgoing: Outgoing, endStream: boolean): void {
+    if (endStream) this.#ours = 'ended';
+    this.#host.writer.headers(this.id, outgoing, endStream);
+  }
+
   /** A header section: before any bytes, and the last word where `endStream`. */
   sendHeaders(outgoing: Outgoing, endStream: boolean): void {
     if (this.#closed || this.#ours !== 'open') return;
