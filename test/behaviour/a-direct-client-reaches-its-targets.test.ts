@@ -141,7 +141,7 @@ t.test('sessions and metrics show them', async t => {
   const metrics = await metricsOf(direct.gateway);
   t.ok((metrics['lockwire_http2_requests_total{target="dialled"}'] ?? 0) >= 2);
   t.ok((metrics['lockwire_http2_refusals_total{target="own",reason="protocol"}'] ?? 0) >= 7);
-  t.ok((metrics['lockwire_http2_connections'] ?? 0) >= 1);
+  t.ok((metrics.lockwire_http2_connections ?? 0) >= 1);
   t.equal(metrics.lockwire_http2_shared_connections, 1);
   t.equal(metrics.lockwire_http2_held_bytes, 0);
   for (const { stream } of calls) stream.end();

@@ -7,6 +7,7 @@ import { silentLog } from '../../lib/core/ports.ts';
 import { startAutogenHost } from '../../lib/demo/autogen-host.ts';
 import { type Result, runAutogenSuite } from './autogen-suite.ts';
 import { cutAlone, cutThroughLockwire } from './cuts.ts';
+import { directWorkers } from './direct.ts';
 import { drainUnderLoad } from './drains.ts';
 import { killConnect } from './kills.ts';
 import { PythonProgram } from './python-program.ts';
@@ -109,6 +110,7 @@ const cases: Readonly<Record<string, Case>> = {
     proxied(name, autogenHost('127.0.0.1:0'), dir),
   'our host through Lockwire over TCP': (name, dir) =>
     wired(name, ourHost('127.0.0.1:0'), dir, () => '127.0.0.1:0'),
+  'workers straight at the gateway': name => directWorkers(name),
   'cuts through Lockwire': name => cutThroughLockwire(name, cuts),
   'kill -9 of connect': name => killConnect(name),
   'ten reloads': name => reloadUnderLoad(name),

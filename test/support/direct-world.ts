@@ -172,10 +172,6 @@ export class LiveCall {
   }
 }
 
-export interface DirectSettings extends GatewaySettings {
-  readonly extraTargets?: readonly object[];
-}
-
 export class DirectWorld {
   readonly world: World;
   readonly gateway: Gateway;
@@ -185,19 +181,22 @@ export class DirectWorld {
   readonly own: EchoServer;
   /** By an expose, a connection a client, gRPC service echo.Echo. */
   readonly exposed: EchoServer;
+  readonly #settings: GatewaySettings;
   readonly #sessions: ClientHttp2Session[] = [];
 
   private constructor(
     world: World,
     gateway: Gateway,
+    settings: GatewaySettings,
     servers: readonly [EchoServer, EchoServer, EchoServer],
   ) {
     this.world = world;
     this.gateway = gateway;
+    this.#settings = settings;
     [this.dialled, this.own, this.exposed] = servers;
   }
 
-  static async make(t: Teardown, settings: DirectSettings = {}): Promise<DirectWorld> {
+  static async make(t: Teardown, settings: GatewaySettings = {}): Promise<DirectWorld> {
     const world = await World.make(t);
     const leaf = await world.authority.issue({ dns: ['upstream.example'] });
     const dialled = await EchoServer.start(t, 'dialled', leaf);
@@ -208,7 +207,7 @@ export class DirectWorld {
       serverName: 'upstream.example',
       ca: 'ca.pem',
     });
-    const gateway = await world.gateway({
+    const all: GatewaySettings = {
       policy: directPolicy,
       tls: { clientCertificates: 'optional' },
       certificates: [{ name: 'workloads', ca: 'ca.pem' }],
@@ -224,12 +223,16 @@ export class DirectWorld {
         },
         { name: 'own', protocol: 'http2', hosts: ['own.example'], upstream: 'own', ...dial(own) },
         { name: 'exposed', protocol: 'grpc', services: ['echo.Echo'], via: 'tunnel', upstream: 'own' },
-        ...(settings.extraTargets ?? []),
       ],
-    });
-    const direct = new DirectWorld(world, gateway, [dialled, own, exposed]);
+    };
+    const direct = new DirectWorld(world, await world.gateway(all), all, [dialled, own, exposed]);
     t.teardown(() => direct.#close());
     return direct;
+  }
+
+  /** Another gateway with the same config, on the same port. */
+  successor(): Promise<Gateway> {
+    return this.world.gateway({ ...this.#settings, bind: `127.0.0.1:${this.gateway.port}` });
   }
 
   /** Starts the expose of `exposed`. */
