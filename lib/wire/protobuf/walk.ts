@@ -90,7 +90,10 @@ function unknown(reader: ProtobufReader, tag: number, end: number, shape: Shape)
   reader.skip(tag, end);
 }
 
-/** Where the keys of the map stand that is being read, and their lengths. Of all walks: a walk never waits, and no map is inside a map. */
+/**
+ * Where the keys of the map stand that is being read, and their lengths. One for all walks: a walk never waits, no map
+ * is inside a map, and no message of ours has two.
+ */
 const keySpans = new Int32Array(maxMapEntries * 2);
 
 /** One entry; `keys` came before it. */
