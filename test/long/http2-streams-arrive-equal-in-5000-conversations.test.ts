@@ -3,7 +3,7 @@ import t from 'tap';
 import { playScenario, scenarios, worlds } from '../support/http2-model-acts.ts';
 
 /** The model of test/unit/relay/http2/model.test.ts, with other seeds each time. */
-const runs = 720;
+const runs = 640;
 
 for (const [name, kind, world] of worlds) {
   t.test(`${runs} random conversations of up to 50 acts: ${name}`, async t => {

@@ -106,7 +106,7 @@ const rough = [
       do: fc.constant('reset' as const),
       x: at,
       far,
-      code: fc.constantFrom(0, 2, 7, 8, 11),
+      code: fc.constantFrom(0, 0, 0, 2, 7, 8, 11),
     }),
     weight: 4,
   },
@@ -154,7 +154,18 @@ export function scenarios(kind: 'calm' | 'rough', world: Partial<ModelOptions>):
       ),
       acts: fc.array(acts, { minLength: 5, maxLength: 50, size: 'max' }),
     })
-    .map(({ pipe, ...scenario }) => ({ shared: false, ...pipe, ...scenario, ...world }));
+    .map(({ pipe, ...scenario }) => ({ shared: false, ...pipe, ...scenario, ...world }))
+    .map(scenario => (world.holdsConnections ? { ...scenario, acts: scenario.acts.map(larger) } : scenario));
+}
+
+/** So that the windows of connections are used up. */
+function larger(act: Act): Act {
+  if (act.do === 'open') return { ...act, up: act.up.map(largerStep), down: act.down.map(largerStep) };
+  return act.do === 'say' ? { ...act, step: largerStep(act.step) } : act;
+}
+
+function largerStep(step: Step): Step {
+  return step.say === 'data' ? { ...step, bytes: Math.min(50_000, step.bytes * 20) } : step;
 }
 
 export async function playScenario({ seed, acts, ...world }: Scenario): Promise<Http2Model> {
@@ -189,6 +200,11 @@ export const worlds: readonly (readonly [name: string, kind: 'calm' | 'rough', P
       limits: { ...small, outputMarkBytes: 500, maxOutputBytes: 60_000 },
       growthBytes: 20_000,
     },
+  ],
+  [
+    'windows of connections used up, nothing cut',
+    'calm',
+    { shared: true, upstream: { maxConnections: 1 }, holdsConnections: true, clients: 3 },
   ],
   [
     'a held budget, waiting and streams that run short, upstreams that are not there',

@@ -97,6 +97,8 @@ export interface ModelOptions {
   readonly upstream?: Partial<UpstreamOptions>;
   readonly growthBytes?: number;
   readonly heldBytes?: number;
+  /** Nobody gives the connections' credit back until all is let go. */
+  readonly holdsConnections?: boolean;
   /** Connections upstream that can't be made, of a hundred. */
   readonly unreachable?: number;
 }
@@ -191,7 +193,9 @@ export class Http2Model implements PeerOwner {
       throw new LockwireError('unavailable', 'connection refused');
     }
     const { left, right } = this.#pipe();
-    this.upstreams.push(new ModelPeer('server', right, this.#first, this, this.#firstWindow));
+    const peer = new ModelPeer('server', right, this.#first, this, this.#firstWindow);
+    peer.holds = this.#holds;
+    this.upstreams.push(peer);
     return new BufferedStream(left);
   }
 
@@ -199,6 +203,10 @@ export class Http2Model implements PeerOwner {
     const { mode, bufferBytes, readBytes, maxDelayMs } = this.#options;
     const schedule = (step: () => void): void => this.clock.step(this.#random.int(maxDelayMs + 1), step);
     return carrierPair({ mode, bufferBytes, readBytes, schedule });
+  }
+
+  get #holds(): boolean {
+    return this.#options.holdsConnections === true && this.#first !== generous;
   }
 
   get #firstWindow(): number {
@@ -237,6 +245,7 @@ export class Http2Model implements PeerOwner {
       bearer,
       closed: 0,
     };
+    client.peer.holds = this.#holds;
     this.clients.push(client);
     relay.start();
   }
@@ -665,12 +674,19 @@ export class Http2Model implements PeerOwner {
       for (const stream of peer.streams.values()) {
         const x = this.#of(peer, stream.id);
         const flow = peer.role === 'client' ? x?.up : x?.down;
+        if (x && peer.role === 'client' && this.#isUnwanted(x, stream))
+          missing.push(`${flow}: its client was not told that the rest is not wanted`);
         if (x === undefined || stream.oursEnded || !flow?.level || x.refusal || this.#broken(x)) continue;
         if (stream.sendWindow * 2 <= streamWindowBytes)
           missing.push(`${flow}: ${stream.sendWindow} B of its ${streamWindowBytes} B are announced`);
       }
     }
     return missing;
+  }
+
+  /** RFC 9113 section 8.1: the server has answered, and reset the rest of the request with NO_ERROR. */
+  #isUnwanted(x: ModelExchange, near: PeerStream): boolean {
+    return x.upstreamReset === 0 && x.down.whole && !near.oursEnded && x.clientReset === undefined;
   }
 
   #broken(x: ModelExchange): boolean {
