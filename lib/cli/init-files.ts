@@ -64,6 +64,7 @@ permit (
 const tests = `[
   { "name": "an agent reaches the host", "principal": "user:corp:alice", "groups": ["agents"], "target": "autogen", "expect": "allow" },
   { "name": "and may call it", "principal": "user:corp:alice", "groups": ["agents"], "action": "call", "target": "autogen", "method": "POST", "host": "127.0.0.1:50051", "path": "/agents.AgentRpc/OpenChannel", "expect": "allow" },
+  { "name": "and be any agent type", "principal": "user:corp:alice", "groups": ["agents"], "action": "message", "target": "autogen", "operation": "register", "agentType": "writer", "expect": "allow" },
   { "name": "nobody else does", "principal": "user:corp:mallory", "groups": [], "target": "autogen", "expect": "deny" },
   { "name": "an agent does not serve it", "principal": "user:corp:alice", "groups": ["agents"], "action": "expose", "target": "autogen", "expect": "deny" },
   { "name": "the host's machine does", "principal": "user:corp:host-1", "groups": ["hosts"], "action": "expose", "target": "autogen", "expect": "allow" },

@@ -18,6 +18,13 @@ export interface PolicyTest {
   readonly method?: string | undefined;
   readonly host?: string | undefined;
   readonly path?: string | undefined;
+  /** Of the action `message`; which of the others it has depends on it. */
+  readonly operation?: string | undefined;
+  readonly agentType?: string | undefined;
+  readonly agentKey?: string | undefined;
+  readonly topicType?: string | undefined;
+  readonly topicSource?: string | undefined;
+  readonly prefix?: boolean | undefined;
   readonly expect: 'allow' | 'deny';
 }
 
@@ -36,6 +43,12 @@ const testsSchema = z
       method: z.string().optional(),
       host: z.string().optional(),
       path: z.string().optional(),
+      operation: z.string().optional(),
+      agentType: z.string().optional(),
+      agentKey: z.string().optional(),
+      topicType: z.string().optional(),
+      topicSource: z.string().optional(),
+      prefix: z.boolean().optional(),
       expect: z.enum(['allow', 'deny']),
     }),
   )

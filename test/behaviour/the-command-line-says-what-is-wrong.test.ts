@@ -95,13 +95,71 @@ t.test(
       ],
       [partial, /the action call needs method, host and path/],
       [astray, /method, host and path belong to the action call, not to connect/],
-      [misspelt, /action "cal": expected connect, call or expose; did you mean call\?/],
+      [misspelt, /action "cal": expected connect, call, message or expose; did you mean call\?/],
     ] as const) {
       t.equal(code, 2);
       t.match(err, message);
     }
   },
 );
+
+t.test('policy try asks for a message as the dialect would, and knows what each operation has', async t => {
+  const config = world.config({
+    policy: `
+@id("is-writer")
+permit (principal, action == Lockwire::Action::"message", resource == Lockwire::AgentType::"rpc/writer")
+when { context.operation == "register" && context has agentType && context.agentType == "writer" };
+@id("hears-writer")
+permit (principal, action == Lockwire::Action::"message", resource == Lockwire::TopicType::"rpc/writer:*")
+when { context has prefix && context.prefix };`,
+  });
+  const alice = ['--principal', 'user:corp:alice', '--target', 'rpc', '--action', 'message'];
+  const ask = (...args: string[]) => run(['policy', 'try', '--config', config, ...alice, ...args]);
+  const about = ['--agent-type', 'writer'];
+  const [registers, other, hears, exactly, partial, more, astray, misspelt, none] = await Promise.all([
+    ask('--operation', 'register', ...about),
+    ask('--operation', 'register', '--agent-type', 'critic'),
+    ask('--operation', 'subscribe', '--topic-type', 'writer:', '--prefix', ...about),
+    ask('--operation', 'subscribe', '--topic-type', 'writer:', ...about),
+    ask('--operation', 'rpc', ...about),
+    ask('--operation', 'list', ...about),
+    ask('--operation', 'register', '--path', '/', ...about),
+    ask('--operation', 'registr', ...about),
+    ask(...about),
+  ]);
+  t.same([registers.code, registers.out.split('\n')[0]], [0, 'allow (is-writer)']);
+  t.same([other.code, other.out.split('\n')[0]], [1, 'deny (default-deny)']);
+  t.same([hears.code, hears.out.split('\n')[0]], [0, 'allow (hears-writer)']);
+  t.same([exactly.code, exactly.out.split('\n')[0]], [1, 'deny (default-deny)']);
+  for (const [{ code, err }, message] of [
+    [partial, /the operation rpc has agent type and agent key, and no more/],
+    [more, /the operation list has nothing else/],
+    [astray, /method, host and path belong to the action call, not to message/],
+    [misspelt, /operation "registr": expected register, .* or respond; did you mean register\?/],
+    [none, /the action message needs an operation/],
+  ] as const) {
+    t.equal(code, 2);
+    t.match(err, message);
+  }
+});
+
+t.test('policy test asks for messages from a file', async t => {
+  const config = world.config();
+  const message = { principal: 'user:corp:alice', groups: ['agents'], target: 'rpc', action: 'message' };
+  const publish = { ...message, operation: 'publish', topicType: 'news', topicSource: 's' };
+  const subscribe = { ...message, operation: 'subscribe', topicType: 'ne', prefix: true, agentType: 'w' };
+  const tests = world.file(
+    'messages.json',
+    JSON.stringify([
+      { name: 'a publication', ...publish, expect: 'allow' },
+      { name: 'a prefix', ...subscribe, expect: 'allow' },
+      { name: 'of nobody', ...publish, groups: [], expect: 'deny' },
+    ]),
+  );
+  const { code, out } = await run(['policy', 'test', '--config', config, tests]);
+  t.equal(code, 0);
+  t.match(out, /3 passed, 0 failed/);
+});
 
 t.test('policy test asks for calls from a file', async t => {
   const config = world.config();
@@ -128,7 +186,7 @@ t.test('the files of init are right but for the keys: the policy loads, and its 
   const [config, tests] = ['gateway.json', 'policy.tests.json'].map(name => join(directory, 'new', name));
   const { code, out } = await run(['policy', 'test', '--config', config ?? '', tests ?? '']);
   t.equal(code, 0);
-  t.match(out, /5 passed, 0 failed/);
+  t.match(out, /6 passed, 0 failed/);
 });
 
 t.test('each command has its --help; what is misspelt is answered with what was meant', async t => {

@@ -232,6 +232,12 @@ t.test(
         resource: { type: action === 'admin' ? 'Admin' : 'Target', id },
         context: action === 'call' ? callContext('POST', '127.0.0.1:50051', path) : {},
       }).allow;
+    const registers = (id: string): boolean =>
+      authorizer.decide({
+        ...{ principal, action: 'message', resource: { type: 'AgentType', id } },
+        context: { operation: 'register', agentType: 'writer' },
+      }).allow;
+    t.same([registers('autogen/writer'), registers('other/writer')], [true, false]);
     t.match(
       [
         allows('connect', 'autogen'),
