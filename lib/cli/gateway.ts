@@ -28,7 +28,6 @@ export const gatewayCommand: Command = {
     const load = () => loadGatewayConfig(path, { nowMs: systemClock.now() });
     const config = await load();
     for (const warning of config.warnings) log.warn({}, formatProblem(warning));
-    for (const line of opaqueTargets(config)) log.warn({}, line);
     const code = await runUntilSignalled({
       start: () => startGateway(config, { clock: systemClock, log, metrics: createMetrics(), load }),
       ready: gateway => io.out(readyLine(config, gateway)),
@@ -51,14 +50,4 @@ function readyLine(config: LoadedGatewayConfig, gateway: RunningGateway): string
 function tlsVersions(listeners: readonly LoadedListener[]): string {
   const old = listeners.filter(({ tls }) => tls.minVersion === 'TLSv1.2').map(({ name }) => name);
   return old.length === 0 ? 'TLS 1.3 only' : `TLS 1.3; 1.2 too on ${old.join(', ')}`;
-}
-
-/** What this build carries without looking into it is said, not hidden. */
-export function opaqueTargets(config: LoadedGatewayConfig): string[] {
-  return config.targets
-    .filter(({ kind }) => kind === 'autogen-rpc')
-    .map(
-      ({ name }) =>
-        `target ${name}: this build decides each call of AutoGen's runtime (policy "call"); the messages inside its streams pass undecided`,
-    );
 }

@@ -22,7 +22,6 @@ import { type RunningGateway, startGateway } from '../gateway.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { holdLock } from '../store/instance-key.ts';
 import type { Command, CommandIo } from './command.ts';
-import { opaqueTargets } from './gateway.ts';
 import { growHeapFreely } from './heap.ts';
 import { runUntilSignalled, type Stoppable } from './lifetime.ts';
 import { logLevelOption, makeLog } from './logging.ts';
@@ -190,7 +189,6 @@ class Up implements Stoppable {
   async #startGateway(material: DevelopmentMaterial): Promise<RunningGateway> {
     const load = () => loadGatewayConfig(material.config, { nowMs: systemClock.now(), development: true });
     const config = await load();
-    for (const line of opaqueTargets(config)) this.#log.info({}, line);
     const gateway = await startGateway(config, {
       clock: systemClock,
       log: this.#log,

@@ -190,15 +190,18 @@ function checkTarget(document: JsonDocument, { path, entry }: Placed<TargetEntry
         expected: 'it beside "dial", not beside "via"',
       });
   }
-  if (entry.exclusive !== undefined && entry.dial !== undefined && entry.via === undefined)
+  if (entry.protocol !== undefined && entry.dialect === undefined)
+    for (const key of ['maxMessageBytes', 'requestTimeout'] as const)
+      if (document.has([...path, key]))
+        document.keyError(path, key, {
+          message: 'belongs to a target whose messages are read',
+          expected: 'it beside "dialect": "autogen-rpc"',
+        });
+  const oneExpose = entry.exclusive !== undefined && entry.dialect === undefined;
+  if (oneExpose && entry.dial !== undefined && entry.via === undefined)
     document.keyError(path, 'exclusive', {
       message: 'belongs to a target that is reached through an expose',
       expected: 'it beside "via", not beside "dial"',
-    });
-  if (entry.exclusive === false && entry.dialect === 'autogen-rpc')
-    document.error([...path, 'exclusive'], {
-      message: 'an AutoGen host keeps its state in one process: several would each know a part of the agents',
-      expected: 'true, or no such key',
     });
   if ((entry.cert === undefined) !== (entry.key === undefined))
     document.error(path, { message: '"cert" and "key" go together', expected: 'both or neither' });

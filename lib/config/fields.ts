@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isDnsName, parseBind, parseHostPort } from '../core/address.ts';
 import { parseAuthority } from '../core/authority.ts';
+import { defaultMaxGrpcMessageBytes } from '../wire/grpc/envelope.ts';
 import { durationPattern, formatDuration, parseDuration } from './duration.ts';
 
 /** The kinds of values that settings have. A message that starts with `expected ` says what would have been right. */
@@ -66,6 +67,24 @@ export function count(fallback: number, max: number): z.ZodType<number, number |
     .min(1, { error: expected })
     .max(max, { error: expected })
     .default(fallback);
+}
+
+const minMessageBytes = 1_024;
+const maxMessageBytes = 64 * 1_048_576;
+
+/** The longest message, by direction or one number for both. */
+export function messageBytes(): z.ZodType<
+  { up: number; down: number },
+  number | { up?: number | undefined; down?: number | undefined } | undefined
+> {
+  const range = `a whole number of bytes from ${minMessageBytes} to ${maxMessageBytes}`;
+  const error = `expected ${range}, or { "up": …, "down": … } of two such`;
+  const bytes = z.int({ error }).min(minMessageBytes, { error }).max(maxMessageBytes, { error });
+  const side = bytes.default(defaultMaxGrpcMessageBytes);
+  return z
+    .union([bytes, z.strictObject({ up: side, down: side })], { error })
+    .transform(value => (typeof value === 'number' ? { up: value, down: value } : value))
+    .prefault(defaultMaxGrpcMessageBytes);
 }
 
 /** An IP address and a port to bind. */

@@ -77,7 +77,9 @@ export interface TargetEntry {
   readonly key?: string | undefined;
   readonly plaintext?: undefined;
   readonly exclusive?: boolean | undefined;
-  readonly maxMessageBytes?: undefined;
+  /** Both filled in where the file has one number or none; only of `autogen-rpc`. */
+  readonly maxMessageBytes: { readonly up: number; readonly down: number };
+  readonly requestTimeout: number;
 }
 
 export interface LimitsEntry extends ConnectionLimits {

@@ -11,6 +11,7 @@ import {
   httpsUrl,
   later,
   matching,
+  messageBytes,
   name,
   oneOf,
   peerName,
@@ -196,9 +197,16 @@ const targetSchema: z.ZodType<TargetEntry> = matching<TargetEntry>()(
       plaintext: later().meta({ description: 'An upstream without TLS.' }),
       exclusive: z.boolean({ error: 'expected true or false' }).optional().meta({
         description:
-          'One active `expose` at a time, others wait: for a service that keeps state. Always so for `autogen-rpc`.',
+          'One active `expose` at a time, others wait: for a service that keeps state. Always so for `autogen-rpc`, where it says more: every worker of the host comes through Lockwire, so that an RPC to an agent type that nobody has registered is answered with an error at once.',
       }),
-      maxMessageBytes: later().meta({ description: 'Largest message of a dialect.' }),
+      maxMessageBytes: messageBytes().meta({
+        description:
+          'Longest message of `autogen-rpc`, after rewriting: from workers (`up`) and to them (`down`), or one number for both. A longer RPC or response is answered with an error, a longer publication is dropped; the channel stays open.',
+      }),
+      requestTimeout: duration('10m', { min: '1s', max: '24h' }).meta({
+        description:
+          'From an RPC of `autogen-rpc` to its response; then the caller gets an error in its place.',
+      }),
     })
     .meta({ description: 'Something that clients may reach.' }),
 );

@@ -29,8 +29,14 @@ export function toJsonSchema(schema: z.ZodType): JsonSchema {
 /** The keys that an object at this path may have, without those that this build refuses anyway. */
 export function knownKeys(schema: JsonSchema, path: ConfigPath): readonly string[] {
   let current: JsonSchema | undefined = schema;
-  for (const part of path) current = typeof part === 'number' ? current?.items : current?.properties?.[part];
-  return Object.entries(current?.properties ?? {})
+  for (const part of path)
+    current = typeof part === 'number' ? current?.items : propertiesOf(current)?.[part];
+  return Object.entries(propertiesOf(current) ?? {})
     .filter(([, property]) => property.not === undefined)
     .map(([key]) => key);
+}
+
+/** Where a value may be an object or something else, those of the object. */
+function propertiesOf(schema: JsonSchema | undefined): JsonSchema['properties'] {
+  return schema?.properties ?? schema?.anyOf?.find(({ properties }) => properties !== undefined)?.properties;
 }

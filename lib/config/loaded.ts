@@ -89,6 +89,16 @@ export interface LoadedTarget {
   readonly services: readonly string[];
   /** Lower case. */
   readonly serverNames: readonly string[];
+  /** Of `autogen-rpc` and no other. */
+  readonly autogen?: LoadedAutogen;
+}
+
+export interface LoadedAutogen {
+  /** Longest message from a worker, and to one. */
+  readonly maxMessageBytes: { readonly up: number; readonly down: number };
+  /** Every worker of the host comes through Lockwire: an RPC to an agent type that nobody registered has no taker. */
+  readonly exclusiveWorkers: boolean;
+  readonly requestTimeoutMs: number;
 }
 
 export interface LoadedDial {

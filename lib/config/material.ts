@@ -115,12 +115,20 @@ export class Material {
     return {
       name: entry.name,
       kind,
-      exclusive: entry.exclusive ?? kind === 'autogen-rpc',
+      // An AutoGen host keeps its state in one process, whatever else is beside it.
+      exclusive: kind === 'autogen-rpc' || (entry.exclusive ?? false),
       upstream,
       upstreamMode: entry.upstream ?? (own ? 'own' : 'shared'),
       hosts: (entry.hosts ?? []).map(host => host.toLowerCase()),
       services: entry.services ?? [],
       serverNames: (entry.serverNames ?? []).map(name => name.toLowerCase()),
+      ...(kind === 'autogen-rpc' && {
+        autogen: {
+          maxMessageBytes: entry.maxMessageBytes,
+          exclusiveWorkers: entry.exclusive ?? false,
+          requestTimeoutMs: entry.requestTimeout,
+        },
+      }),
     };
   }
 

@@ -72,6 +72,11 @@ t.test('the documented example loads: files read, defaults filled in, durations 
       hosts: [],
       services: [],
       serverNames: [],
+      autogen: {
+        maxMessageBytes: { up: 4_194_304, down: 4_194_304 },
+        exclusiveWorkers: false,
+        requestTimeoutMs: 600_000,
+      },
     },
     {
       name: 'legacy',
@@ -390,23 +395,64 @@ const mistakes: readonly [string, (config: Config) => void, ...string[]][] = [
     'targets[0].dialect: not one of the choices; value "autogen"; expected "autogen-rpc"',
   ],
   [
-    'a later setting of a dialect',
+    'a message of 1,023 bytes at most',
     c => {
-      c.targets[0]!.maxMessageBytes = 4194304;
+      c.targets[0]!.maxMessageBytes = 1023;
     },
-    'targets[0].maxMessageBytes: this build knows this setting but cannot enforce it yet: remove it',
+    'targets[0].maxMessageBytes: wrong value; value 1023; expected a whole number of bytes from 1024 to 67108864, or { "up": …, "down": … } of two such',
   ],
   [
-    'an AutoGen host of several processes',
+    'a message of more than 64 MiB',
     c => {
-      c.targets[0]!.exclusive = false;
+      c.targets[0]!.maxMessageBytes = { up: 1024, down: 67_108_865 };
     },
-    'targets[0].exclusive: an AutoGen host keeps its state in one process: several would each know a part of the agents; value false; expected true, or no such key',
+    'targets[0].maxMessageBytes.down: wrong value; value 67108865; expected a whole number of bytes from 1024 to 67108864, or { "up": …, "down": … } of two such',
+  ],
+  [
+    'a size as text',
+    c => {
+      c.targets[0]!.maxMessageBytes = '4 MiB';
+    },
+    'targets[0].maxMessageBytes: wrong value; value "4 MiB"; expected a whole number of bytes from 1024 to 67108864, or { "up": …, "down": … } of two such',
+  ],
+  [
+    'a direction that is none',
+    c => {
+      c.targets[0]!.maxMessageBytes = { up: 1024, dwon: 1024 };
+    },
+    'targets[0].maxMessageBytes.dwon: unknown key; did you mean "down"?',
+  ],
+  [
+    'a size of messages that are not read',
+    c => {
+      c.targets.push({ name: 'b', protocol: 'grpc', via: 'tunnel', maxMessageBytes: 4_194_304 });
+    },
+    'targets[1].maxMessageBytes: belongs to a target whose messages are read; expected it beside "dialect": "autogen-rpc"',
+  ],
+  [
+    'a time for responses that are not read',
+    c => {
+      c.targets.push({ name: 'b', protocol: 'tcp', via: 'tunnel', requestTimeout: '10m' });
+    },
+    'targets[1].requestTimeout: belongs to a target whose messages are read; expected it beside "dialect": "autogen-rpc"',
+  ],
+  [
+    'a request timeout of no time',
+    c => {
+      c.targets[0]!.requestTimeout = '999ms';
+    },
+    'targets[0].requestTimeout: wrong value; value "999ms"; expected a duration from "1s" to "1d", such as "500ms", "30s" or "10m"',
   ],
   [
     'exclusive beside dial',
     c => {
-      c.targets.push({ name: 'b', dialect: 'autogen-rpc', dial: 'tls://a.example:1', exclusive: true });
+      c.targets.push({
+        name: 'b',
+        protocol: 'http2',
+        dial: 'tls://a.example:1',
+        hosts: ['b'],
+        exclusive: true,
+      });
     },
     'targets[1].exclusive: belongs to a target that is reached through an expose; expected it beside "via", not beside "dial"',
   ],
@@ -692,6 +738,35 @@ t.test(
     t.same(warnings, []);
   },
 );
+
+t.test('an AutoGen target has its sizes by direction, its deadline, and who is beside it', async t => {
+  const config = goodConfig();
+  const target = (name: string, more: object) => ({
+    ...{ name, dialect: 'autogen-rpc', via: 'tunnel', ...more },
+  });
+  config.targets = [
+    target('both', { maxMessageBytes: 1_024, requestTimeout: '1s', exclusive: true }),
+    target('two', { maxMessageBytes: { up: 67_108_864, down: 2_048 }, exclusive: false }),
+    target('one', { maxMessageBytes: { down: 1_024 } }),
+    { ...target('dialled', { via: undefined }), dial: 'tls://a.example:1', hosts: ['a'], exclusive: true },
+  ];
+  const { targets, warnings } = await files.load(config);
+  t.same(
+    targets.map(({ exclusive, autogen }) => [exclusive, autogen]),
+    (
+      [
+        [1_024, 1_024, true, 1_000],
+        [67_108_864, 2_048, false, 600_000],
+        [4_194_304, 1_024, false, 600_000],
+        [4_194_304, 4_194_304, true, 600_000],
+      ] as const
+    ).map(([up, down, exclusiveWorkers, requestTimeoutMs]) => [
+      true,
+      { maxMessageBytes: { up, down }, exclusiveWorkers, requestTimeoutMs },
+    ]),
+  );
+  t.same(warnings, []);
+});
 
 t.test('a dialled HTTP/2 target without hosts and services is warned of, and loads', async t => {
   const config = goodConfig();
