@@ -25,7 +25,7 @@ export interface Announced {
   maxListBytes: number;
 }
 
-export const protocolDefaults: Announced = {
+const protocolDefaults: Announced = {
   tableBytes: 4_096,
   maxStreams: Number.POSITIVE_INFINITY,
   windowBytes: 65_535,
