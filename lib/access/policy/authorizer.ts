@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { AccessRequest, Action, Authorizer, Counter, Decision, Log, Metrics } from '../../core/ports.ts';
 import { LimitedLog } from '../limited-log.ts';
-import { DecisionCache, questionKey } from './decision-cache.ts';
+import { DecisionCache } from './decision-cache.ts';
 import { type Denial, Denials, decidingRule, type Explanation } from './denials.ts';
 import { PreparedRules } from './evaluate.ts';
 import { loadPolicies, policyError, type RuleSet } from './load-policies.ts';
@@ -12,6 +12,7 @@ import {
   maxCachedDecisionsPerPrincipal,
   type PolicyFile,
 } from './options.ts';
+import { exactKey, QuestionKeys } from './question-keys.ts';
 import { actions, type PolicyRequest } from './vocabulary.ts';
 
 export interface PolicyOptions {
@@ -66,11 +67,13 @@ class PolicyRoom implements ReplaceableAuthorizer {
     maxEntriesPerPrincipal: maxCachedDecisionsPerPrincipal,
   });
   readonly #denials = new Denials();
+  #keys: QuestionKeys;
   #generation = 1;
   #loading: Promise<void> = Promise.resolve();
 
   constructor(prepared: PreparedRules, { clock, log, metrics }: PolicyPorts) {
     this.#prepared = prepared;
+    this.#keys = keysFor(prepared.rules);
     this.#clock = clock;
     this.#log = log;
     this.#refusals = new LimitedLog(log, clock);
@@ -109,9 +112,11 @@ class PolicyRoom implements ReplaceableAuthorizer {
     // One after the other: the last one asked for is the one that stays.
     const prepared = this.#loading.then(async () => {
       const rules = await loadPolicies(policies, known);
+      const keys = keysFor(rules);
       const commit = this.#prepared.prepare(rules);
       return () => {
         commit();
+        this.#keys = keys;
         this.#cache.clear();
         this.#generation += 1;
         this.#welcome(rules);
@@ -125,30 +130,49 @@ class PolicyRoom implements ReplaceableAuthorizer {
   }
 
   #known(request: PolicyRequest): Known {
-    const key = questionKey(request);
-    const cached = this.#cache.get(request.principal, key);
-    if (cached !== undefined) {
+    const key = this.#keys.keyOf(request);
+    const alike = this.#cache.get(request.principal, key);
+    if (alike === undefined || alike.denial !== undefined) return this.#unpermitted(request, key, alike);
+    this.#hits.add();
+    return alike;
+  }
+
+  /**
+   * Of a request that no permit is remembered for. A denial's id stands for one request with all that it asked: a
+   * denial of one that the policies can't tell from it lends its reasons, not its id.
+   */
+  #unpermitted(request: PolicyRequest, key: string, alike: Known | undefined): Known {
+    const exact = exactKey(request);
+    const same = exact === key ? alike : this.#cache.get(request.principal, exact);
+    if (same?.denial !== undefined) {
       this.#hits.add();
-      if (cached.denial !== undefined) this.#denials.repeat(cached.denial, this.#clock.now());
-      return cached;
+      this.#denials.repeat(same.denial, this.#clock.now());
+      return same;
     }
-    const known = this.#judge(request);
-    this.#cache.set(request.principal, key, known);
+    if (alike?.denial === undefined) return this.#judge(request, key, exact);
+    this.#hits.add();
+    return this.#refuse(request, exact, this.#denials.recordAlike(request, alike.denial, this.#clock.now()));
+  }
+
+  #judge(request: PolicyRequest, key: string, exact: string): Known {
+    const verdict = this.#prepared.decide(request);
+    const rule = decidingRule(verdict);
+    if (verdict.allow) {
+      const known = { decision: { allow: true, id: '', rule } };
+      this.#cache.set(request.principal, key, known);
+      return known;
+    }
+    const { rules } = this.#prepared;
+    const denial = this.#denials.record(request, verdict, rules, this.#generation, this.#clock.now());
+    const known = this.#refuse(request, exact, denial);
+    // What erred may quote this very request.
+    if (key !== exact && verdict.errors.length === 0) this.#cache.set(request.principal, key, known);
     return known;
   }
 
-  #judge(request: PolicyRequest): Known {
-    const verdict = this.#prepared.decide(request);
-    const rule = decidingRule(verdict);
-    if (verdict.allow) return { decision: { allow: true, id: '', rule } };
-    const denial = this.#denials.record(
-      request,
-      verdict,
-      this.#prepared.rules,
-      this.#generation,
-      this.#clock.now(),
-    );
-    const { id, principal, action, resource, context, errors } = denial.facts;
+  /** Tells the log of a new denial, and remembers it for its very request. */
+  #refuse(request: PolicyRequest, exact: string, denial: Denial): Known {
+    const { id, principal, action, resource, context, rule, errors } = denial.facts;
     this.#refusals.warn(
       principal,
       {
@@ -162,11 +186,17 @@ class PolicyRoom implements ReplaceableAuthorizer {
       },
       'denied by policy',
     );
-    return { decision: { allow: false, id, rule }, denial };
+    const known = { decision: { allow: false, id, rule }, denial };
+    this.#cache.set(request.principal, exact, known);
+    return known;
   }
 
   #welcome({ rules, warnings }: RuleSet): void {
     for (const warning of warnings) this.#log.warn({ warning }, 'a policy can never apply');
     this.#log.info({ policies: rules.length, generation: this.#generation }, 'policies are in force');
   }
+}
+
+function keysFor({ rules }: RuleSet): QuestionKeys {
+  return new QuestionKeys(rules.map(({ json }) => json));
 }

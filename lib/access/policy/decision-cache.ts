@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Principal } from '../../core/session.ts';
-import type { PolicyRequest } from './vocabulary.ts';
+import { digest } from './question-keys.ts';
 
 export interface CacheLimits {
   readonly maxEntries: number;
@@ -115,30 +114,9 @@ export class DecisionCache<V extends object> {
   }
 }
 
-const maxPlainKeyChars = 512;
-
-/**
- * All of a request but its principal. Each value has its length before it, so that no two requests share a key; the
- * same facts in another order are another question, which costs a decision and no more.
- */
-export function questionKey({ action, resource, context }: PolicyRequest): string {
-  const { type, id } = resource;
-  let key = `${action} ${type} ${id.length} ${id}`;
-  for (const name in context) {
-    const value = context[name];
-    key += typeof value === 'string' ? ` ${name} ${value.length} ${value}` : ` ${name}=${value}`;
-  }
-  // A long path must not make the cache as large as thousands of them.
-  return key.length <= maxPlainKeyChars ? key : digest(key);
-}
-
 /** All of a principal that a policy can see, unambiguously. */
 function principalFacts(principal: Principal): string {
   return principal.kind === 'user'
     ? JSON.stringify(['user', principal.issuer, principal.subject, principal.groups, principal.email ?? null])
     : JSON.stringify(['workload', principal.source, principal.name, principal.groups]);
-}
-
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
 }

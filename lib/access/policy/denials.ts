@@ -67,6 +67,14 @@ export class Denials {
     return denial;
   }
 
+  /** A denial of another request, for the very reasons of one that differs in nothing but its context. */
+  recordAlike(request: PolicyRequest, { facts }: Denial, nowMs: number): Denial {
+    const own = { id: newId(), firstAtMs: nowMs, context: safeContext(request) };
+    const denial = { facts: { ...facts, ...own }, lastAtMs: nowMs, count: 1 };
+    this.#keep(denial);
+    return denial;
+  }
+
   /** The same denial again, which keeps its id. */
   repeat(denial: Denial, nowMs: number): void {
     denial.lastAtMs = nowMs;
@@ -111,13 +119,13 @@ function factsOf(
   generation: number,
   nowMs: number,
 ): Denial['facts'] {
-  const { principal, action, resource, context } = request;
+  const { principal, action, resource } = request;
   const groups = groupIds(principal).map(({ id }) => id);
   const rule = decidingRule(verdict);
   // Where something erred, what Cedar gives as reasons may be the permits past a forbid that could not be judged.
   const forbidBy = verdict.errors.length > 0 ? [] : verdict.rules.map(id => placeOf(id, byId));
   return {
-    id: randomBytes(4).toString('hex'),
+    id: newId(),
     firstAtMs: nowMs,
     principal: safe(principalName(principal)),
     groups: groups.slice(0, maxExplainedGroups).map(safe),
@@ -125,15 +133,21 @@ function factsOf(
     ...(principal.kind === 'user' && principal.email !== undefined ? { email: safe(principal.email) } : {}),
     action,
     resource: safe(entityLabel(resource)),
-    context: Object.fromEntries(
-      Object.entries(context).map(([key, value]) => [safe(key), safe(String(value))]),
-    ),
+    context: safeContext(request),
     rule,
     forbidBy,
     errors: verdict.errors.map(safe),
     nearMisses: rule === defaultDeny ? nearMisses(rules, request) : [],
     generation,
   };
+}
+
+function newId(): string {
+  return randomBytes(4).toString('hex');
+}
+
+function safeContext({ context }: PolicyRequest): Record<string, string> {
+  return Object.fromEntries(Object.entries(context).map(([key, value]) => [safe(key), safe(String(value))]));
 }
 
 function placeOf(id: string, byId: RuleSet['byId']): string {

@@ -15,6 +15,8 @@ export interface KnownNames {
 /** Decisions that are remembered, in all and of one principal: 11 MiB where each is of 512 characters. */
 export const maxCachedDecisions = 16_384;
 export const maxCachedDecisionsPerPrincipal = 4096;
+/** Patterns that a context attribute is held against; where policies have more, its text is remembered instead. */
+export const maxPatternsPerAttribute = 64;
 /** Denials that `lockwire explain` still knows. */
 export const maxDenials = 4096;
 /** Of them, those of one principal: nobody can push another's denials out by asking for names at random. */
