@@ -57,12 +57,7 @@ export class Calls {
       return refusalWith(415, { code: 'protocol', text: `target "${target.name}" takes gRPC only` });
     const resource = { type: 'Target', id: target.name } as const;
     const context = callContext(method, authority, path);
-    const decision = this.#authorizer.decide({
-      principal,
-      action: 'call',
-      resource,
-      context: { ...context },
-    });
+    const decision = this.#authorizer.decide({ principal, action: 'call', resource, context });
     if (decision.allow) return undefined;
     return refusalOf(denial(target.name, decision, 'call'));
   }

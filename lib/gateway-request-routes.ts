@@ -1,4 +1,4 @@
-import { formatAuthority, parseAuthority } from './core/authority.ts';
+import { formatAuthority, maxAuthorityChars, parseAuthority } from './core/authority.ts';
 import type { Target } from './gateway-joiner.ts';
 
 /** The port of an authority that has none (RFC 9110 section 4.2.2). */
@@ -11,6 +11,9 @@ const httpsPort = 443;
 export class RequestRoutes {
   readonly #hosts = new Map<string, Target>();
   readonly #services = new Map<string, Target>();
+  /** Clients write one authority in all their requests: the last one asked for, and what its host is. */
+  #lastAuthority = '';
+  #lastTarget: Target | undefined;
 
   /** Of targets whose hosts and services the config found to be unique. */
   constructor(targets: Iterable<Target>) {
@@ -21,6 +24,8 @@ export class RequestRoutes {
   replace(targets: Iterable<Target>): void {
     this.#hosts.clear();
     this.#services.clear();
+    this.#lastAuthority = '';
+    this.#lastTarget = undefined;
     for (const target of targets) {
       for (const host of target.http2?.hosts ?? []) this.#hosts.set(host, target);
       for (const service of target.http2?.services ?? []) this.#services.set(service, target);
@@ -33,6 +38,17 @@ export class RequestRoutes {
 
   #byAuthority(authority: string): Target | undefined {
     if (this.#hosts.size === 0) return undefined;
+    if (authority === this.#lastAuthority) return this.#lastTarget;
+    const target = this.#lookUp(authority);
+    // What is too long for a host is not worth the room.
+    if (authority.length <= maxAuthorityChars) {
+      this.#lastAuthority = authority;
+      this.#lastTarget = target;
+    }
+    return target;
+  }
+
+  #lookUp(authority: string): Target | undefined {
     const parsed = parseAuthority(authority);
     if (parsed === undefined) return undefined;
     const { host, port = httpsPort } = parsed;

@@ -51,43 +51,34 @@ export function requestOf(block: HeaderBlock): RequestHead | string {
     timeoutMs: undefined,
     fields: [],
   };
-  const seen = new Set<string>();
   let regular = false;
   for (const field of block.fields) {
-    if (field.name.charCodeAt(0) !== colon) {
-      regular = true;
-      const fault = takeRegular(draft, field);
-      if (fault !== undefined) return fault;
-      continue;
-    }
-    if (regular) return 'a pseudo-header behind a field';
-    if (seen.has(field.name)) return `${field.name} twice`;
-    if (field.value === '' || valueFault(field.value)) return `a value that ${field.name} may not have`;
-    if (!takePseudo(draft, field)) return 'a pseudo-header that a request does not have';
-    seen.add(field.name);
+    const pseudo = field.name.charCodeAt(0) === colon;
+    if (pseudo && regular) return 'a pseudo-header behind a field';
+    regular = !pseudo;
+    const fault = pseudo ? takePseudo(draft, field) : takeRegular(draft, field);
+    if (fault !== undefined) return fault;
   }
   return finish(draft);
 }
 
 const colon = 58;
 
-function takePseudo(draft: Draft, { name, value }: Field): boolean {
-  switch (name) {
-    case ':method':
-      draft.method = value;
-      return true;
-    case ':scheme':
-      draft.scheme = value;
-      return true;
-    case ':path':
-      draft.path = value;
-      return true;
-    case ':authority':
-      draft.authority = value;
-      return true;
-    default:
-      return false;
-  }
+const pseudoHeaders = new Map<string, 'method' | 'scheme' | 'path' | 'authority'>([
+  [':method', 'method'],
+  [':scheme', 'scheme'],
+  [':path', 'path'],
+  [':authority', 'authority'],
+]);
+
+function takePseudo(draft: Draft, { name, value }: Field): string | undefined {
+  const known = pseudoHeaders.get(name);
+  if (known !== undefined && (draft[known] ?? '') !== '') return `${name} twice`;
+  // An empty one is a fault, so whatever was taken before is not empty.
+  if (value === '' || valueFault(value)) return `a value that ${name} may not have`;
+  if (known === undefined) return 'a pseudo-header that a request does not have';
+  draft[known] = value;
+  return undefined;
 }
 
 function takeRegular(draft: Draft, field: Field): string | undefined {
@@ -129,7 +120,8 @@ function bearerOf(value: string): string | undefined {
   return /^bearer +/i.test(value) ? value.replace(/^bearer +/i, '') : undefined;
 }
 
-function finish({ host, authority, authorized: _, ...draft }: Draft): RequestHead | string {
+function finish(draft: Draft): RequestHead | string {
+  const { host, authority } = draft;
   if (draft.method === '') return 'no :method';
   // With a space in it, a server of HTTP/1 behind the upstream reads another path (RFC 9110 section 9.1).
   if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(draft.method)) return 'a :method that is no token';
@@ -142,7 +134,9 @@ function finish({ host, authority, authorized: _, ...draft }: Draft): RequestHea
   const named = authority ?? host ?? '';
   // With userinfo (RFC 9113 section 8.3.1), or a path, or what one part reads up to and another beyond.
   if (!/^[!$&'()*+,.:;=[\]_~%0-9A-Za-z-]*$/.test(named)) return 'an :authority that is no host and port';
-  return { ...draft, authority: named };
+  const { method, scheme, path, grpc, token, fields } = draft;
+  const { contentLength: length, timeoutMs } = draft;
+  return { method, scheme, authority: named, path, grpc, token, contentLength: length, timeoutMs, fields };
 }
 
 /** Not for trailers (RFC 9110 section 6.5.1): who merges them into the headers would read another message. */

@@ -47,3 +47,23 @@ t.test('a request goes by its authority, then by its service, then nowhere', t =
   t.equal(new RequestRoutes([]).find('models.example', '/a.B/C'), undefined);
   t.end();
 });
+
+t.test('an authority that comes again is not looked up again, but after a reload', t => {
+  const routes = new RequestRoutes(targets);
+  for (const authority of ['models.example', 'gw.example:9443', 'models.example', 'nobody.example'])
+    for (let i = 0; i < 2; i += 1)
+      t.equal(
+        routes.find(authority, '/agents.AgentRpc/X')?.name,
+        { 'models.example': 'models', 'gw.example:9443': 'admin' }[authority] ?? 'autogen',
+      );
+  t.equal(routes.find('', '/'), undefined);
+  routes.replace([target('later', ['nobody.example'])]);
+  t.equal(routes.find('nobody.example', '/')?.name, 'later');
+  t.equal(routes.find('models.example', '/'), undefined);
+  t.equal(routes.find('models.example', '/'), undefined);
+  routes.replace(targets);
+  t.equal(routes.find('models.example', '/')?.name, 'models');
+  const long = `${'a'.repeat(300)}.example`;
+  t.equal(routes.find(long, '/'), routes.find(long, '/'));
+  t.end();
+});
