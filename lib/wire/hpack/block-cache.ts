@@ -21,23 +21,34 @@ interface Entry<V> {
 export class BlockCache<V> {
   #entries: (Entry<V> | undefined)[] | undefined;
   #cost = 0;
+  /** Blocks that came since one was found. */
+  #strange = 0;
+  /** By set, the hash of a block that was let pass. */
+  #passed: Int32Array | undefined;
 
   get(block: Uint8Array, hash: number): V | undefined {
     const entries = this.#entries;
     if (entries === undefined) return undefined;
     const first = (hash & (sets - 1)) * 2;
     const entry = entries[first];
-    if (entry !== undefined && isOf(entry, block, hash)) return entry.value;
+    if (entry !== undefined && isOf(entry, block, hash)) {
+      this.#strange = 0;
+      return entry.value;
+    }
     const other = entries[first + 1];
     if (other === undefined || !isOf(other, block, hash)) return undefined;
     entries[first] = other;
     entries[first + 1] = entry;
+    this.#strange = 0;
     return other.value;
   }
 
-  /** Keeps a copy of `block`, which is not there yet; `cost` is more than 0. */
+  /**
+   * Keeps a copy of `block`, which is not there yet; `cost` is more than 0. Where as many blocks as there are places
+   * came and none of them again, keeping them costs more than it saves: then a block is kept when it comes twice.
+   */
   set(block: Uint8Array, hash: number, value: V, cost: number): void {
-    if (cost > maxCacheCost) return;
+    if (cost > maxCacheCost || this.#letsPass(hash)) return;
     if (this.#cost + cost > maxCacheCost) this.clear();
     this.#entries ??= new Array<Entry<V> | undefined>(maxCachedBlocks).fill(undefined);
     const entries = this.#entries;
@@ -45,6 +56,16 @@ export class BlockCache<V> {
     this.#cost += cost - (entries[first + 1]?.cost ?? 0);
     entries[first + 1] = entries[first];
     entries[first] = { hash, bytes: new Uint8Array(block), value, cost };
+  }
+
+  #letsPass(hash: number): boolean {
+    this.#strange += 1;
+    if (this.#strange <= maxCachedBlocks) return false;
+    this.#passed ??= new Int32Array(sets);
+    const at = hash & (sets - 1);
+    if (this.#passed[at] === hash) return false;
+    this.#passed[at] = hash;
+    return true;
   }
 
   clear(): void {

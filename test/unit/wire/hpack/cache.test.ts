@@ -87,6 +87,8 @@ t.test('of 10,000 blocks at most 256 are kept, and no more than their budget', a
   const block = (number: number): Buffer => Buffer.from(`block ${number}`);
   for (let number = 0; number < 10_000; number += 1) {
     cache.set(block(number), hashBlock(block(number)), number, 100);
+    // Each comes again.
+    cache.get(block(number), hashBlock(block(number)));
   }
   const kept = Array.from({ length: 10_000 }, (_, number) =>
     cache.get(block(number), hashBlock(block(number))),
@@ -106,6 +108,30 @@ t.test('of 10,000 blocks at most 256 are kept, and no more than their budget', a
   large.set(block(0), hashBlock(block(0)), 0, maxCacheCost + 1);
   t.equal(large.get(block(0), 0), undefined);
 });
+
+t.test(
+  'where 256 blocks came and none again, one is kept when it comes twice; one that is found ends that',
+  async t => {
+    const cache = new BlockCache<number>();
+    const block = (number: number): Buffer => Buffer.from(`block ${number}`);
+    const meet = (number: number): boolean => {
+      const hash = hashBlock(block(number));
+      if (cache.get(block(number), hash) === number) return true;
+      cache.set(block(number), hash, number, 100);
+      return false;
+    };
+    for (let number = 0; number < maxCachedBlocks; number += 1) meet(number);
+    for (let number = 1_000; number < 2_000; number += 1) t.notOk(meet(number));
+    t.notOk(meet(3_000));
+    t.notOk(meet(3_000), 'the first time it was let pass');
+    t.ok(meet(3_000), 'the second time it was kept');
+    t.notOk(meet(4_000));
+    t.ok(meet(4_000), 'kept at once again');
+    cache.clear();
+    t.notOk(meet(4_000));
+    t.ok(meet(4_000));
+  },
+);
 
 t.test('blocks made to collide share two places, and neither is taken for the other', async t => {
   const cache = new BlockCache<string>();
