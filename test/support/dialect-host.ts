@@ -75,11 +75,15 @@ export class FakeHost implements CallTarget {
   }
 
   send(clientId: string, message: AgentMessage): void {
+    this.sendBytes(clientId, messageCodec.encode(message));
+  }
+
+  sendBytes(clientId: string, message: Uint8Array): void {
     const channel = this.channels.get(clientId);
     if (!channel) return;
     if (!channel.began) channel.end.sendHeaders([field(':status', '200')], false);
     channel.began = true;
-    channel.end.write(framed(messageCodec.encode(message)));
+    channel.end.write(framed(message));
   }
 
   #serve(end: StreamEnd): void {

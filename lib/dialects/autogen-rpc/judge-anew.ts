@@ -1,8 +1,8 @@
+import { encodeRemoveSubscriptionRequest } from '../../wire/autogen/unary.ts';
 import { GrpcStatus } from '../../wire/grpc/status.ts';
 import type { Client } from './client.ts';
 import { callHost } from './host-unary.ts';
 import type { Hub } from './hub.ts';
-import { writeRemoval } from './messages.ts';
 import { aboutRegistration, aboutSubscription, denialText, type Question } from './policy-questions.ts';
 
 /**
@@ -42,7 +42,7 @@ async function removeAtHost(hub: Hub, client: Client, id: string): Promise<void>
       call,
       method: 'RemoveSubscription',
       hostId,
-      message: writeRemoval(id),
+      message: encodeRemoveSubscriptionRequest({ id }),
       timeoutMs: options.unaryTimeoutMs,
     },
   );

@@ -1,4 +1,7 @@
-/** The kind of a message and its request id from its first bytes alone: of one that is too long to be read. */
+/** First bytes of a message that is skipped: its kind and request id stand there. */
+export const headBytes = 1_024;
+
+/** The kind of a message and its request id from its first bytes alone: of one that is too long or malformed. Nothing is permitted by it. */
 export interface MessageHead {
   readonly kind: 'request' | 'response' | 'event' | 'unknown';
   /** Undefined where the id does not stand at the beginning, as AutoGen writes it. */

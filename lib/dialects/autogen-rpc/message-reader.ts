@@ -1,6 +1,7 @@
 import { GrpcEnvelopeDecoder, type GrpcEnvelopeSink } from '../../wire/grpc/envelope.ts';
 import { GrpcError } from '../../wire/grpc/errors.ts';
 import { GrpcStatus } from '../../wire/grpc/status.ts';
+import { headBytes } from './message-head.ts';
 import type { BufferShare } from './options.ts';
 
 export interface MessageSink {
@@ -16,8 +17,6 @@ export interface Skipped {
   readonly limit: number | undefined;
 }
 
-/** First bytes of a skipped message that are kept: its kind and request id stand there. */
-const headBytes = 1_024;
 /** An envelope's length has 32 bits. */
 const anyLength = 0xffffffff;
 

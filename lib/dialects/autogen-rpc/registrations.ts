@@ -1,22 +1,19 @@
 import { safeText } from '../../core/bytes.ts';
 import { LockwireError, messageOf } from '../../core/errors.ts';
 import type { AcceptedCall } from '../../core/ports.ts';
+import {
+  checkEmpty,
+  decodeRegisterAgentRequest,
+  decodeRemoveSubscriptionRequest,
+  encodeRegisterAgentRequest,
+  encodeRemoveSubscriptionRequest,
+} from '../../wire/autogen/unary.ts';
 import { GrpcStatus } from '../../wire/grpc/status.ts';
 import type { Client } from './client.ts';
 import { okStatus, type Status } from './grpc-answer.ts';
 import { callHost } from './host-unary.ts';
 import type { Hub } from './hub.ts';
-import {
-  emptyMessage,
-  readAddition,
-  readRegistration,
-  readRemoval,
-  type Subscription,
-  writeAddition,
-  writeList,
-  writeRegistration,
-  writeRemoval,
-} from './messages.ts';
+import { emptyMessage, readAddition, type Subscription, writeAddition, writeList } from './messages.ts';
 import type { Fate, Operation } from './metrics.ts';
 import {
   aboutList,
@@ -79,9 +76,12 @@ export class Registrations {
     message: Uint8Array,
   ): Promise<Outcome & { readonly list?: Uint8Array }> {
     try {
-      if (method === 'RegisterAgent') return await this.#register(client, call, readRegistration(message));
+      if (method === 'RegisterAgent')
+        return await this.#register(client, call, decodeRegisterAgentRequest(message).type);
       if (method === 'AddSubscription') return await this.#subscribe(client, call, readAddition(message));
-      if (method === 'RemoveSubscription') return await this.#unsubscribe(client, call, readRemoval(message));
+      if (method === 'RemoveSubscription')
+        return await this.#unsubscribe(client, call, decodeRemoveSubscriptionRequest(message).id);
+      checkEmpty(message, 'GetSubscriptionsRequest');
       return this.#list(client, call);
     } catch (error) {
       if (!(error instanceof LockwireError)) throw error;
@@ -107,7 +107,7 @@ export class Registrations {
       const before = registry.ownerOf(type);
       const status = await ask(
         'RegisterAgent',
-        writeRegistration(type),
+        encodeRegisterAgentRequest({ type }),
         before !== undefined && before !== client,
       );
       if (isTaken(status.code)) return taken(type);
@@ -118,14 +118,8 @@ export class Registrations {
     });
   }
 
-  async #subscribe(
-    client: Client,
-    call: AcceptedCall,
-    subscription: Subscription | undefined,
-  ): Promise<Outcome> {
+  async #subscribe(client: Client, call: AcceptedCall, subscription: Subscription): Promise<Outcome> {
     const { registry, options } = this.#hub;
-    if (subscription === undefined)
-      throw new LockwireError('protocol', 'a subscription must be by topic type or by topic type prefix');
     const { id, topic, prefix, agentType } = subscription;
     this.#checkName('subscription id', id);
     this.#checkName('agent type', agentType);
@@ -171,7 +165,7 @@ export class Registrations {
     const denied = this.#denied(client, call, aboutSubscription('unsubscribe', subscription));
     if (denied) return denied;
     return await this.#atHost(client, call, async ask => {
-      const status = await ask('RemoveSubscription', writeRemoval(id), false);
+      const status = await ask('RemoveSubscription', encodeRemoveSubscriptionRequest({ id }), false);
       if (status.code !== GrpcStatus.ok) return failed(status, id);
       this.#hub.unsubscribe(client, id);
       return done;

@@ -1,8 +1,9 @@
 import type { Clock } from '../../core/clock.ts';
+import { encodeRegisterAgentRequest } from '../../wire/autogen/unary.ts';
 import { GrpcStatus } from '../../wire/grpc/status.ts';
 import type { Client } from './client.ts';
 import type { Status } from './grpc-answer.ts';
-import { emptyMessage, writeAddition, writeRegistration } from './messages.ts';
+import { emptyMessage, writeAddition } from './messages.ts';
 
 export interface ReplayPorts {
   readonly clock: Clock;
@@ -27,7 +28,7 @@ export async function replay(client: Client, ports: ReplayPorts): Promise<boolea
   const types = [...client.types].map(type => ({
     what: { type },
     method: 'RegisterAgent',
-    message: writeRegistration(type),
+    message: encodeRegisterAgentRequest({ type }),
   }));
   const subscriptions = [...client.subscriptions.values()].map(s => ({
     what: { subscription: s.id },

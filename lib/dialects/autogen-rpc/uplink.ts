@@ -5,9 +5,10 @@ import type { CloseReason } from '../../core/session.ts';
 import type { Client } from './client.ts';
 import type { Outbound } from './held-messages.ts';
 import type { Hub } from './hub.ts';
-import { readMessageHead } from './message-head.ts';
+import { headBytes, type MessageHead, readMessageHead } from './message-head.ts';
 import type { MessageSink, Skipped } from './message-reader.ts';
 import {
+  type AgentMessage,
   type EventMessage,
   errorResponse,
   lengthOf,
@@ -48,13 +49,28 @@ export class Uplink implements MessageSink {
     this.#ports = ports;
   }
 
-  /** Throws LockwireError `protocol` on what is no message. */
   message(bytes: Uint8Array): void {
-    const message = readMessage(bytes);
+    try {
+      this.#message(readMessage(bytes));
+    } catch (error) {
+      if (!(error instanceof LockwireError)) throw error;
+      this.#malformed(bytes, `the message is malformed: ${messageOf(error)}`);
+    }
+  }
+
+  #message(message: AgentMessage): void {
     if (message.kind === 'request') this.#request(message);
     else if (message.kind === 'response') this.#response(message);
     else if (message.kind === 'event') this.#event(message);
     // AutoGen's host ignores a message that says nothing; it gets none from us.
+  }
+
+  /** The channel stays open: AutoGen's worker would never notice its end, and all its agents be dead. */
+  #malformed(bytes: Uint8Array, text: string): void {
+    const { kind, requestId } = readMessageHead(bytes.subarray(0, headBytes));
+    if (kind === 'request' && requestId !== undefined) this.#refuse('rpc', requestId, text, 'invalid');
+    else if (kind === 'response' && requestId !== undefined) this.#respondWith(requestId, text, 'invalid');
+    else this.#drop(operationOf(kind), text, 'invalid');
   }
 
   skipped(head: Uint8Array, { length, limit }: Skipped): void {
@@ -62,8 +78,7 @@ export class Uplink implements MessageSink {
     const text = limit === undefined ? noRoomText(length) : tooLongText(length, limit);
     if (kind === 'request' && requestId !== undefined) this.#refuse('rpc', requestId, text, 'too-large');
     else if (kind === 'response' && requestId !== undefined) this.#respondWith(requestId, text, 'too-large');
-    else
-      this.#drop(kind === 'request' ? 'rpc' : kind === 'response' ? 'respond' : 'publish', text, 'too-large');
+    else this.#drop(operationOf(kind), text, 'too-large');
   }
 
   #request(message: RequestMessage): void {
@@ -93,7 +108,7 @@ export class Uplink implements MessageSink {
       if (!(error instanceof LockwireError)) throw error;
       return this.#refuse('rpc', requestId, messageOf(error), 'invalid');
     }
-    const pieces = message.encode(pending.id);
+    const pieces = message.pieces(pending.id);
     const { up } = this.#hub.options.maxMessageBytes;
     if (lengthOf(pieces) > up) {
       this.#hub.pending.close(pending);
@@ -111,7 +126,7 @@ export class Uplink implements MessageSink {
       this.#respondWith(requestId, denied.text, 'denied');
       return this.#hub.notice(this.#client, denied);
     }
-    const pieces = message.encode();
+    const pieces = message.pieces();
     const { up } = this.#hub.options.maxMessageBytes;
     if (lengthOf(pieces) > up)
       return this.#respondWith(requestId, tooLongText(lengthOf(pieces), up), 'too-large');
@@ -130,7 +145,7 @@ export class Uplink implements MessageSink {
         `denied: publish as ${nameOf(sender)}, which this worker has not registered`,
         'spoofed',
       );
-    const pieces = message.encode();
+    const pieces = message.pieces();
     const { up } = this.#hub.options.maxMessageBytes;
     if (lengthOf(pieces) > up) return this.#drop('publish', tooLongText(lengthOf(pieces), up), 'too-large');
     this.#ports.send({ pieces, operation: 'publish', pending: undefined, topicType });
@@ -175,7 +190,7 @@ export class Uplink implements MessageSink {
   }
 
   /** The host waits for an answer to a request of its: it gets one that says why there is no other. */
-  #respondWith(requestId: string, text: string, fate: 'denied' | 'too-large'): void {
+  #respondWith(requestId: string, text: string, fate: 'denied' | 'too-large' | 'invalid'): void {
     if (!this.#unanswered.answered(requestId)) return this.#hub.count('respond', 'unasked');
     this.#hub.count('respond', fate);
     this.#ports.respond(errorResponse(requestId, text));
@@ -191,6 +206,11 @@ export class Uplink implements MessageSink {
     this.#hub.count(operation, fate);
     this.#hub.notice(this.#client, reason ?? { code: fate === 'spoofed' ? 'denied' : 'limit', text });
   }
+}
+
+function operationOf(kind: MessageHead['kind']): Operation {
+  if (kind === 'request') return 'rpc';
+  return kind === 'response' ? 'respond' : 'publish';
 }
 
 function nameOf(agent: { readonly type: string; readonly key: string } | undefined): string {

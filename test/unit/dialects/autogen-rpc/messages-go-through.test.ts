@@ -102,10 +102,23 @@ void t.test('a compressed message ends the channel with a reason', async t => {
   t.equal(caller.channel?.ending?.status, 12);
 });
 
-void t.test('what is no message ends the channel, and nobody else’s', async t => {
-  const { caller, callee } = await callerAndCallee();
+void t.test('what is no message is dropped and counted, and a request among it answered', async t => {
+  const { world, caller } = await callerAndCallee();
   caller.sendBytes(Buffer.from([0x0a, 0xff]));
+  // A request with the id "7", and a target whose length lies.
+  caller.sendBytes(Buffer.from([0x0a, 0x05, 0x0a, 0x01, 0x37, 0x1a, 0x7f]));
+  caller.rpc('8', 'echo');
   await settled();
-  t.equal(caller.channel?.ending?.status, 13);
-  t.equal(callee.channel?.ending, undefined);
+  t.match(caller.answers['7'], /malformed/);
+  t.equal(caller.answers['8'], '', 'the channel goes on');
+  t.equal(world.count('rpc', 'invalid') + world.count('publish', 'invalid'), 2);
+});
+
+void t.test('a message of the host’s that is none is dropped, and the channel goes on', async t => {
+  const { world, caller, callee } = await callerAndCallee();
+  world.host.sendBytes(callee.hostId, Buffer.from([0x1a, 0x02, 0x0a, 0x05]));
+  caller.rpc('1', 'echo');
+  await settled();
+  t.equal(caller.answers['1'], '');
+  t.equal(world.count('publish', 'invalid'), 1);
 });
