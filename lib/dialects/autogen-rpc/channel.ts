@@ -78,7 +78,7 @@ export class Channel implements LiveChannel, CallEvents {
     });
     // What is too long as it came may be short enough once its request id is ours.
     const slack = options.maxRequestIdBytes;
-    this.#reader = new MessageReader(options.maxMessageBytes.up + slack, this.#share, uplink);
+    this.#reader = new MessageReader(options.maxMessageBytes.up, slack, this.#share, uplink);
   }
 
   get reaching(): boolean {

@@ -22,9 +22,10 @@ export interface LegHandler extends MessageSink {
 }
 
 export interface LegPorts {
-  readonly target: CallTarget;
   readonly buffers: BufferShare;
   readonly maxMessageBytes: number;
+  /** What may be longer as it comes. */
+  readonly slackBytes: number;
 }
 
 /** The host's side of a client's OpenChannel: one stream, known to the host by an id of its own. */
@@ -36,10 +37,10 @@ export class HostLeg implements CallEvents {
   #status: Status | undefined;
   #gone = false;
 
-  constructor(hostId: string, { buffers, maxMessageBytes }: LegPorts, handler: LegHandler) {
+  constructor(hostId: string, { buffers, maxMessageBytes, slackBytes }: LegPorts, handler: LegHandler) {
     this.hostId = hostId;
     this.#handler = handler;
-    this.#reader = new MessageReader(maxMessageBytes, buffers, handler);
+    this.#reader = new MessageReader(maxMessageBytes, slackBytes, buffers, handler);
   }
 
   get gone(): boolean {

@@ -8,8 +8,9 @@ import { HostLeg } from './host-leg.ts';
 import { callHost } from './host-unary.ts';
 import type { Hub } from './hub.ts';
 import type { MessageSink } from './message-reader.ts';
+import { emptyMessage } from './messages.ts';
 import type { BufferShare } from './options.ts';
-import { pause, replay } from './replay.ts';
+import { isAlive, pause, replay } from './replay.ts';
 import { scrubIds } from './scrub.ts';
 
 export interface HostSideEvents extends MessageSink {
@@ -131,14 +132,24 @@ export class HostSide {
     this.#stands();
     this.#events.opened();
     this.#events.reached();
+    await this.#probe(leg);
+  }
+
+  /** A host says nothing on a channel before it has a message for it: so it is asked something else. */
+  async #probe(leg: HostLeg): Promise<void> {
+    const { code } = await this.#callHost(leg.hostId, 'GetSubscriptions', emptyMessage);
+    if (isAlive(code) && !leg.gone) this.prove();
   }
 
   #newLeg(hostId: string): HostLeg {
-    const { ports, options } = this.#hub;
-    const slack = options.maxRequestIdBytes;
+    const { options } = this.#hub;
     const leg: HostLeg = new HostLeg(
       hostId,
-      { buffers: this.#share, maxMessageBytes: options.maxMessageBytes.down + slack, target: ports.target },
+      {
+        buffers: this.#share,
+        maxMessageBytes: options.maxMessageBytes.down,
+        slackBytes: options.maxRequestIdBytes,
+      },
       {
         message: bytes => this.#events.message(bytes),
         skipped: (head, why) => this.#events.skipped(head, why),

@@ -46,7 +46,7 @@ class HostUnary implements CallEvents {
     this.#asked = asked;
     this.#resolve = resolve;
     // What it answers with is empty, or of no use to us.
-    this.#reader = new MessageReader(ports.maxAnswerBytes, ports.buffers, { message() {}, skipped() {} });
+    this.#reader = new MessageReader(ports.maxAnswerBytes, 0, ports.buffers, { message() {}, skipped() {} });
   }
 
   async start(): Promise<void> {

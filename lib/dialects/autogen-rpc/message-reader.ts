@@ -27,6 +27,7 @@ const anyLength = 0xffffffff;
 export class MessageReader implements GrpcEnvelopeSink {
   readonly #decoder: GrpcEnvelopeDecoder;
   readonly #maxBytes: number;
+  readonly #slackBytes: number;
   readonly #share: BufferShare;
   readonly #sink: MessageSink;
   #length = 0;
@@ -36,9 +37,11 @@ export class MessageReader implements GrpcEnvelopeSink {
   #whole: Uint8Array | undefined;
   #taken = 0;
 
-  constructor(maxBytes: number, share: BufferShare, sink: MessageSink) {
+  /** What is up to `slackBytes` longer is read too: rewritten it may be short enough. */
+  constructor(maxBytes: number, slackBytes: number, share: BufferShare, sink: MessageSink) {
     this.#decoder = new GrpcEnvelopeDecoder(this, anyLength);
     this.#maxBytes = maxBytes;
+    this.#slackBytes = slackBytes;
     this.#share = share;
     this.#sink = sink;
   }
@@ -69,7 +72,8 @@ export class MessageReader implements GrpcEnvelopeSink {
     this.#length = length;
     this.#filled = 0;
     this.#whole = undefined;
-    this.#skipping = length > this.#maxBytes ? { length, limit: this.#maxBytes } : undefined;
+    this.#skipping =
+      length > this.#maxBytes + this.#slackBytes ? { length, limit: this.#maxBytes } : undefined;
   }
 
   bytes(view: Uint8Array): void {

@@ -42,7 +42,7 @@ export class UnaryCall implements CallEvents {
     this.#ports = ports;
     this.#options = options;
     this.#share = ports.buffers.share(principal);
-    this.#reader = new MessageReader(options.maxMessageBytes, this.#share, {
+    this.#reader = new MessageReader(options.maxMessageBytes, 0, this.#share, {
       message: bytes => this.#take(bytes),
       skipped: (_head, { length, limit }) => {
         const text = limit === undefined ? noRoomText(length) : tooLongText(length, limit);
