@@ -37,6 +37,9 @@ export function aboutSubscription(
 
 export const aboutList: Question = { operation: 'list', type: 'Target', name: '', context: {} };
 
+/** A question of more characters is asked each time: a key or a source may be as long as a message, the memory may not. */
+const maxRememberedChars = 512;
+
 /** Decisions of one client, remembered until the rules change. */
 export class Decisions {
   readonly #target: string;
@@ -65,7 +68,7 @@ export class Decisions {
     if (known) return known;
     const id = type === 'Target' ? this.#target : `${this.#target}/${name}`;
     const decision = call.decide({ type, id }, { operation, ...context });
-    this.#remember(key, decision);
+    if (key.length <= maxRememberedChars) this.#remember(key, decision);
     return decision;
   }
 
