@@ -1,7 +1,8 @@
 import type { Authorizer, Metrics } from './core/ports.ts';
 import { ambiguousPath, callContext } from './core/request-path.ts';
 import type { Identity } from './core/session.ts';
-import { denial, type Target } from './gateway-joiner.ts';
+import { denial } from './gateway-denial.ts';
+import type { Target } from './gateway-target.ts';
 import { type Refusal, refusalOf, refusalWith } from './relay/http2/refusal.ts';
 import type { RequestHead } from './relay/http2/request.ts';
 

@@ -9,10 +9,11 @@ import {
   type Permitted,
   principalName,
 } from './core/session.ts';
+import type { Asked } from './gateway-asked.ts';
 import type { Calls } from './gateway-calls.ts';
-import type { Asked, Target } from './gateway-joiner.ts';
 import type { LiveSessions } from './gateway-live.ts';
 import type { Shares } from './gateway-shares.ts';
+import type { Target } from './gateway-target.ts';
 import { addressedAs, type UpstreamPools } from './gateway-upstreams.ts';
 import { Bearer } from './relay/http2/bearer.ts';
 import { ClientRelay, type Verdict } from './relay/http2/client-relay.ts';

@@ -11,10 +11,11 @@ import type {
 } from './core/ports.ts';
 import { HttpBearers, type KnownBearer } from './gateway-bearers.ts';
 import type { Calls } from './gateway-calls.ts';
-import { denial, type Target } from './gateway-joiner.ts';
+import { denial } from './gateway-denial.ts';
 import type { Judge } from './gateway-judge.ts';
 import type { LiveHttp2, LiveSessions } from './gateway-live.ts';
 import type { RequestRoutes } from './gateway-request-routes.ts';
+import type { Target } from './gateway-target.ts';
 import { addressedAs, type UpstreamPools } from './gateway-upstreams.ts';
 import { ClientRelay, type ClientRelayEnd, type Verdict } from './relay/http2/client-relay.ts';
 import { type Refusal, refusalOf } from './relay/http2/refusal.ts';

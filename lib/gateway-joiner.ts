@@ -1,55 +1,27 @@
 import { BufferedStream } from './core/buffered-stream.ts';
 import type { Clock } from './core/clock.ts';
 import { LockwireError, messageOf } from './core/errors.ts';
-import type { Authorizer, ByteStream, Decision, Log, LogFields, Metrics } from './core/ports.ts';
+import type { Authorizer, ByteStream, Log, LogFields, Metrics } from './core/ports.ts';
 import {
   type Closed,
   type CloseReason,
   type Connected,
   type Identified,
-  type Identity,
   type Permitted,
   principalName,
 } from './core/session.ts';
+import type { Asked } from './gateway-asked.ts';
 import type { Calls } from './gateway-calls.ts';
+import { denial } from './gateway-denial.ts';
 import { Http2Relays } from './gateway-http2-relay.ts';
 import type { LiveSessions } from './gateway-live.ts';
 import type { Shares } from './gateway-shares.ts';
+import type { Target } from './gateway-target.ts';
 import type { UpstreamPools } from './gateway-upstreams.ts';
 import { PrefaceGate } from './relay/preface-gate.ts';
 import { relay } from './relay/tcp.ts';
 import { noExposeServes } from './stream-refusals.ts';
-import type { TlsDialer } from './transport/tls-client.ts';
 import type { Exposers } from './tunnel/exposers.ts';
-import type { Ingress } from './wire/tunnel/frames.ts';
-
-/** What the requests of an HTTP/2 target may be, and how they find it. */
-export interface Http2Target {
-  /** Each request must be gRPC. */
-  readonly grpc: boolean;
-  readonly upstreamMode: 'own' | 'shared';
-  /** Lower case: `host` for any port, or `host:port`. */
-  readonly hosts: readonly string[];
-  readonly services: readonly string[];
-}
-
-/** A target as the gateway reaches it. */
-export interface Target {
-  readonly name: string;
-  /** One active `expose`: its state lives in one host. */
-  readonly stateful: boolean;
-  /** Its clients speak HTTP/2, so each stream begins with its preface. */
-  readonly http2: Http2Target | undefined;
-  readonly upstream:
-    | { readonly kind: 'tunnel' }
-    | {
-        readonly kind: 'dial';
-        readonly address: string;
-        /** What it calls itself: `:authority` of HTTP/2 requests. */
-        readonly authority: string;
-        readonly dialer: TlsDialer;
-      };
-}
 
 export interface JoinerPorts {
   readonly clock: Clock;
@@ -62,22 +34,6 @@ export interface JoinerPorts {
   readonly live: LiveSessions;
   readonly calls: Calls;
   readonly pools: UpstreamPools;
-}
-
-/** What a client asked for, and how it is answered. */
-export interface Asked {
-  readonly stream: ByteStream;
-  readonly ingress: Ingress;
-  /** Who asks, now: a renewal may change what they may do. */
-  identity(): Identity;
-  /** The policy permits it; its target is looked for now. */
-  permitted(): void;
-  /** The target took the stream up. */
-  accept(): void;
-  /** It did not, or may not: `stream` is reset with this reason as well. */
-  refused(reason: CloseReason): void;
-  /** The relay has ended; not called for what was refused. */
-  closed(): void;
 }
 
 /** Takes an identified client to its target: permit, upstream, relay. Each step needs the facts of the one before. */
@@ -241,18 +197,6 @@ export class Joiner {
     );
     asked.refused(reason);
   }
-}
-
-/** What the person at the other end reads. */
-export function denial(
-  target: string,
-  decision: Decision,
-  action: 'connect' | 'expose' | 'call' = 'connect',
-): CloseReason {
-  const text =
-    `denied: ${action} ${target} (${decision.rule}), decision ${decision.id}; ` +
-    `ask your admin: lockwire explain ${decision.id}`;
-  return { code: 'denied', text, decision: decision.id };
 }
 
 function unreachable(target: string, error: unknown): CloseReason {

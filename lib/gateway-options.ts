@@ -5,7 +5,7 @@ import type { LoadedGatewayConfig, LoadedListener, LoadedTarget } from './config
 import { formatAuthority } from './core/authority.ts';
 import { builtAtMs } from './core/build.ts';
 import type { Clock } from './core/clock.ts';
-import type { Http2Target, Target } from './gateway-joiner.ts';
+import type { Http2Target, Target } from './gateway-target.ts';
 import type { ListenerOptions } from './transport/options.ts';
 import { TlsDialer } from './transport/tls-client.ts';
 

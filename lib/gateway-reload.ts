@@ -9,11 +9,11 @@ import type { Clock } from './core/clock.ts';
 import { invariant, LockwireError, messageOf } from './core/errors.ts';
 import type { Log, Metrics } from './core/ports.ts';
 import type { Admissions } from './gateway-admissions.ts';
-import type { Target } from './gateway-joiner.ts';
 import type { Judge } from './gateway-judge.ts';
 import type { LiveSessions } from './gateway-live.ts';
 import { identityOptions, listenerOptions, makeTarget, policyOptions } from './gateway-options.ts';
 import type { RequestRoutes } from './gateway-request-routes.ts';
+import type { Target } from './gateway-target.ts';
 import type { Listener } from './transport/listener.ts';
 
 /** What a config decides about while the gateway runs. */

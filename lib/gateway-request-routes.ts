@@ -1,5 +1,5 @@
 import { formatAuthority, maxAuthorityChars, parseAuthority } from './core/authority.ts';
-import type { Target } from './gateway-joiner.ts';
+import type { Target } from './gateway-target.ts';
 
 /** The port of an authority that has none (RFC 9110 section 4.2.2). */
 const httpsPort = 443;

@@ -12,7 +12,8 @@ import type {
 import { type CloseReason, type Identified, type Identity, principalName } from './core/session.ts';
 import type { Admissions } from './gateway-admissions.ts';
 import { CredentialLife } from './gateway-credential-life.ts';
-import { denial, type Joiner } from './gateway-joiner.ts';
+import { denial } from './gateway-denial.ts';
+import type { Joiner } from './gateway-joiner.ts';
 import { fingerprintOf, type Judge, WrongCode } from './gateway-judge.ts';
 import type { LiveSessions, LiveTunnel } from './gateway-live.ts';
 import type { Resumable, ResumableTunnels } from './gateway-resume.ts';

@@ -2,8 +2,8 @@ import t from 'tap';
 import type { LoadedGatewayConfig } from '../../../lib/config/loaded.ts';
 import { LockwireError } from '../../../lib/core/errors.ts';
 import { noMetrics, silentLog } from '../../../lib/core/ports.ts';
-import type { Target } from '../../../lib/gateway-joiner.ts';
 import { Reloader } from '../../../lib/gateway-reload.ts';
+import type { Target } from '../../../lib/gateway-target.ts';
 import { ManualClock } from '../../support/tunnel-pair.ts';
 
 const stages = ['policies', 'identity', 'listener a', 'listener b'] as const;

@@ -1,6 +1,6 @@
 import t from 'tap';
-import type { Target } from '../../../lib/gateway-joiner.ts';
 import { RequestRoutes } from '../../../lib/gateway-request-routes.ts';
+import type { Target } from '../../../lib/gateway-target.ts';
 
 function target(name: string, hosts: string[], services: string[] = []): Target {
   const http2 = { grpc: true, upstreamMode: 'own', hosts, services } as const;

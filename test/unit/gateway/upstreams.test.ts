@@ -1,7 +1,7 @@
 import t from 'tap';
 import { noMetrics } from '../../../lib/core/ports.ts';
-import type { Target } from '../../../lib/gateway-joiner.ts';
 import { Shares } from '../../../lib/gateway-shares.ts';
+import type { Target } from '../../../lib/gateway-target.ts';
 import { UpstreamPools } from '../../../lib/gateway-upstreams.ts';
 import { Exposers } from '../../../lib/tunnel/exposers.ts';
 import { WindowPool } from '../../../lib/tunnel/window-pool.ts';
