@@ -14,6 +14,8 @@ export interface Asked {
   accept(): void;
   /** It did not, or may not: `stream` is reset with this reason as well. */
   refused(reason: CloseReason): void;
+  /** One safe line for the person at the other end. */
+  notice(reason: CloseReason): void;
   /** The relay has ended; not called for what was refused. */
   closed(): void;
 }

@@ -11,12 +11,13 @@ import {
 } from './core/session.ts';
 import type { Asked } from './gateway-asked.ts';
 import type { Calls } from './gateway-calls.ts';
+import type { Dialects } from './gateway-dialects.ts';
 import type { LiveSessions } from './gateway-live.ts';
 import type { Shares } from './gateway-shares.ts';
 import type { Target } from './gateway-target.ts';
 import { addressedAs, type UpstreamPools } from './gateway-upstreams.ts';
 import { Bearer } from './relay/http2/bearer.ts';
-import { ClientRelay, type Verdict } from './relay/http2/client-relay.ts';
+import { ClientRelay, type Forward, type Verdict } from './relay/http2/client-relay.ts';
 import { refusalOf } from './relay/http2/refusal.ts';
 import type { RequestHead } from './relay/http2/request.ts';
 import type { Upstreams } from './relay/http2/upstreams.ts';
@@ -27,6 +28,7 @@ export interface Http2RelaysPorts {
   readonly clock: Clock;
   readonly calls: Calls;
   readonly pools: UpstreamPools;
+  readonly dialects: Dialects;
   readonly targets: ReadonlyMap<string, Target>;
   readonly exposers: Exposers;
   readonly shares: Shares;
@@ -189,15 +191,31 @@ class JoinedHttp2 {
     }
     const refusal = calls.refusal(this.#identity, target, head);
     if (refusal) return { kind: 'refuse', refusal };
+    const upstreams = this.#isOwn ? own : pools.shared(target);
     return {
       kind: 'forward',
-      upstreams: this.#isOwn ? own : pools.shared(target),
+      upstreams,
       ...addressedAs(target),
       bearer: this.#bearer,
+      ...this.#taker(target, upstreams),
       counter: calls.counter(target.name),
       // The tunnel ends with its credential, and its streams with it.
       expiresAtMs: Number.POSITIVE_INFINITY,
     };
+  }
+
+  /** A dialect decides about the messages inside, and answers some itself. */
+  #taker(target: Target, upstreams: Upstreams): Pick<Forward, 'take'> {
+    const { calls, dialects } = this.#ports;
+    const take = dialects.taker({
+      target,
+      upstreams,
+      session: this.#permitted.session,
+      principal: () => this.#identity.principal,
+      generation: () => calls.generation + this.#changes,
+      notice: reason => this.#asked.notice(reason),
+    });
+    return take === undefined ? {} : { take };
   }
 
   get #identity(): Identity {

@@ -12,6 +12,7 @@ import type {
 import { HttpBearers, type KnownBearer } from './gateway-bearers.ts';
 import type { Calls } from './gateway-calls.ts';
 import { denial } from './gateway-denial.ts';
+import type { Dialects } from './gateway-dialects.ts';
 import type { Judge } from './gateway-judge.ts';
 import type { LiveHttp2, LiveSessions } from './gateway-live.ts';
 import type { RequestRoutes } from './gateway-request-routes.ts';
@@ -31,6 +32,7 @@ export interface Http2DoorPorts {
   readonly judge: Judge;
   readonly calls: Calls;
   readonly pools: UpstreamPools;
+  readonly dialects: Dialects;
   readonly targets: ReadonlyMap<string, Target>;
   readonly requestRoutes: RequestRoutes;
   readonly live: LiveSessions;
@@ -132,13 +134,24 @@ class DirectHttp2 {
     }
     const refusal = calls.refusal(identity, target, head);
     if (refusal) return { kind: 'refuse', refusal };
+    const upstreams = this.#upstreams(target, bearer.bearer.principal);
+    const take = this.#ports.dialects.taker({
+      target,
+      upstreams,
+      session: this.#connection.facts.session,
+      principal: () => identity.principal,
+      generation: () => calls.generation + this.#changes,
+      // There is no tunnel to carry it, and gRPC has no word for it.
+      notice() {},
+    });
     this.#connection.permitted();
     this.#relay.trust();
     return {
       kind: 'forward',
-      upstreams: this.#upstreams(target, bearer.bearer.principal),
+      upstreams,
       ...addressedAs(target),
       bearer: bearer.bearer,
+      ...(take ? { take } : {}),
       counter: calls.counter(target.name),
       expiresAtMs: bearer.expiresAtMs,
     };

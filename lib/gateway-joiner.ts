@@ -13,6 +13,7 @@ import {
 import type { Asked } from './gateway-asked.ts';
 import type { Calls } from './gateway-calls.ts';
 import { denial } from './gateway-denial.ts';
+import type { Dialects } from './gateway-dialects.ts';
 import { Http2Relays } from './gateway-http2-relay.ts';
 import type { LiveSessions } from './gateway-live.ts';
 import type { Shares } from './gateway-shares.ts';
@@ -34,6 +35,7 @@ export interface JoinerPorts {
   readonly live: LiveSessions;
   readonly calls: Calls;
   readonly pools: UpstreamPools;
+  readonly dialects: Dialects;
 }
 
 /** Takes an identified client to its target: permit, upstream, relay. Each step needs the facts of the one before. */

@@ -147,6 +147,7 @@ export class Judge {
     for await (const [connected, handle] of inTurns([...live.relays]))
       this.#judgeRelay(connected, handle, tunnels);
     for await (const connection of inTurns([...live.http2])) connection.judgeAnew();
+    live.dialects?.judgeAnew();
   }
 
   async #verifyAnew(sources: ReadonlySet<string>): Promise<void> {

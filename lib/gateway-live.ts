@@ -57,6 +57,8 @@ export class LiveSessions {
   readonly tunnels: Set<LiveTunnel> = new Set();
   readonly direct: Set<LiveDirect> = new Set();
   readonly http2: Set<LiveHttp2> = new Set();
+  /** What the messages of AutoGen's targets are decided by. */
+  dialects: { judgeAnew(): void; describe(): unknown } | undefined;
   readonly relays: Map<Connected, RelayHandle> = new Map();
   readonly #relayIds = new WeakMap<Connected, string>();
   #relayCount = 0;
@@ -137,6 +139,7 @@ export class LiveSessions {
         upstream: relay.upstream,
         connectedAt: new Date(relay.connectedAtMs).toISOString(),
       })),
+      autogen: this.dialects?.describe() ?? {},
       http2: [...this.http2].map(({ facts, startedAtMs, principals, requests }) => ({
         session: facts.session,
         listener: facts.listener,

@@ -14,7 +14,8 @@ import { TlsDialer } from './transport/tls-client.ts';
 export function makeTarget(target: LoadedTarget, clock: Clock): Target {
   const { name, exclusive: stateful, upstream } = target;
   const http2 = http2Target(target);
-  if (upstream.kind === 'tunnel') return { name, stateful, http2, upstream };
+  const { autogen } = target;
+  if (upstream.kind === 'tunnel') return { name, stateful, http2, autogen, upstream };
   const { host, port, serverName, ca, cert, key } = upstream;
   const dialer = new TlsDialer(
     {
@@ -33,6 +34,7 @@ export function makeTarget(target: LoadedTarget, clock: Clock): Target {
     name,
     stateful,
     http2,
+    autogen,
     upstream: { kind: 'dial', address: `tls://${host}:${port}`, authority, dialer },
   };
 }

@@ -10,6 +10,14 @@ export interface Http2Target {
   readonly services: readonly string[];
 }
 
+/** How the messages of an AutoGen host are treated. */
+export interface AutogenTarget {
+  readonly maxMessageBytes: { readonly up: number; readonly down: number };
+  /** Every worker comes through Lockwire. */
+  readonly exclusiveWorkers: boolean;
+  readonly requestTimeoutMs: number;
+}
+
 /** A target as the gateway reaches it. */
 export interface Target {
   readonly name: string;
@@ -17,6 +25,7 @@ export interface Target {
   readonly stateful: boolean;
   /** Its clients speak HTTP/2, so each stream begins with its preface. */
   readonly http2: Http2Target | undefined;
+  readonly autogen?: AutogenTarget | undefined;
   readonly upstream:
     | { readonly kind: 'tunnel' }
     | {

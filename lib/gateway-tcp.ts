@@ -74,6 +74,7 @@ export class TcpDoor {
       identity: () => direct.identity,
       permitted: () => connection.permitted(),
       accept() {},
+      notice() {},
       refused: over,
       closed: over,
     });

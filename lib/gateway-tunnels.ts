@@ -308,6 +308,7 @@ export class TunnelDoor {
       permitted() {},
       accept: () => stream.accept(),
       refused: reason => void state.tunnel?.session.notice(reason),
+      notice: reason => void state.tunnel?.session.notice(reason),
       closed() {},
     });
   }

@@ -6,7 +6,7 @@ import type { CloseReason } from './core/session.ts';
 import type { Shares } from './gateway-shares.ts';
 import type { Target } from './gateway-target.ts';
 import { HeldBudget } from './relay/http2/held-budget.ts';
-import { type Http2Limits, http2Defaults } from './relay/http2/options.ts';
+import { checkHttp2Limits, type Http2Limits, http2Defaults } from './relay/http2/options.ts';
 import type { GrowthPool } from './relay/http2/receive-window.ts';
 import { ownUpstream, sharedUpstream, Upstreams } from './relay/http2/upstreams.ts';
 import { noExposeServes } from './stream-refusals.ts';
@@ -44,6 +44,7 @@ export class UpstreamPools {
 
   constructor(ports: UpstreamPoolsPorts) {
     this.#ports = ports;
+    checkHttp2Limits(this.limits);
     this.pool = ports.pool;
     ports.metrics.gauge(
       'lockwire_http2_held_bytes',

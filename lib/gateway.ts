@@ -8,6 +8,7 @@ import type { Log } from './core/ports.ts';
 import { adminRoutes } from './gateway-admin.ts';
 import { Admissions } from './gateway-admissions.ts';
 import { Calls } from './gateway-calls.ts';
+import { Dialects } from './gateway-dialects.ts';
 import { Http2Door } from './gateway-http2.ts';
 import { Joiner } from './gateway-joiner.ts';
 import { Judge } from './gateway-judge.ts';
@@ -93,6 +94,8 @@ export async function startGateway(
     const calls = new Calls({ authorizer, metrics });
     const shares = new Shares(clock);
     const pools = new UpstreamPools({ clock, metrics, pool, exposers, shares });
+    const dialects = new Dialects({ clock, log, metrics, authorizer, targets, held: pools.held });
+    live.dialects = dialects;
     const joiner = new Joiner({
       clock,
       log,
@@ -104,6 +107,7 @@ export async function startGateway(
       live,
       calls,
       pools,
+      dialects,
     });
     const tunnelDoor = new TunnelDoor({
       clock,
@@ -143,6 +147,7 @@ export async function startGateway(
       judge,
       calls,
       pools,
+      dialects,
       targets,
       requestRoutes,
       live,
@@ -171,6 +176,7 @@ export async function startGateway(
       );
     const over = (): void => {
       reloader?.close();
+      dialects.close({ code: 'shutdown', text: 'the gateway is shutting down' });
       pools.closeAll({ code: 'shutdown', text: 'the gateway is shutting down' });
       store?.close();
     };

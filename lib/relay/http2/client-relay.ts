@@ -5,8 +5,10 @@ import type { HeaderBlock } from '../../wire/hpack/decoder.ts';
 import { type Field, fieldBytes } from '../../wire/hpack/fields.ts';
 import { ErrorCode } from '../../wire/http2/frames.ts';
 import type { Bearer } from './bearer.ts';
+import { ClientCall, type ClientCallHost } from './client-call.ts';
 import { type ConnectionPorts, Http2Connection } from './connection.ts';
 import { Exchange, type ExchangeHost } from './exchange.ts';
+import type { LiveRequest } from './live-request.ts';
 import { Outgoing } from './outgoing.ts';
 import { type Refusal, refusalOf, refusalWith } from './refusal.ts';
 import { type RequestHead, requestOf } from './request.ts';
@@ -22,6 +24,8 @@ export interface Forward {
   /** `:authority` there; undefined for the client's own. */
   readonly authority: string | undefined;
   readonly bearer: Bearer;
+  /** A dialect that may take the call over: true where it did. */
+  readonly take?: (call: ClientCall) => boolean;
   readonly counter: Counter;
   /** Wall time after which it must be judged anew. */
   readonly expiresAtMs: number;
@@ -66,7 +70,12 @@ export class ClientRelay implements ExchangeHost {
   readonly connection: Http2Connection;
   readonly maxInformational: number;
   readonly #ports: ClientRelayPorts;
-  readonly #live = new Set<Exchange>();
+  readonly #live = new Set<LiveRequest>();
+  readonly #calls: ClientCallHost = {
+    handed: call => void this.#live.add(call),
+    over: call => void this.#live.delete(call),
+    refused: (call, refusal) => this.#ports.onRefused(call.head, refusal),
+  };
   #requests = 0;
 
   constructor(stream: ByteStream, ports: ClientRelayPorts) {
@@ -193,6 +202,7 @@ export class ClientRelay implements ExchangeHost {
 
   #forward(exchange: Exchange, memo: RequestMemo, head: RequestHead, to: Forward): void {
     to.counter.add();
+    if (to.take?.(new ClientCall(exchange, head, to.bearer, this.#calls))) return;
     exchange.forward(to.upstreams, outgoingOf(memo, head, to), to.bearer);
   }
 
@@ -238,6 +248,6 @@ function pseudo(name: string, value: string): Field {
   return { name, value, sensitive: false };
 }
 
-function endIfRefused(exchange: Exchange, verdict: Verdict): void {
+function endIfRefused(exchange: LiveRequest, verdict: Verdict): void {
   if (verdict.kind === 'refuse') exchange.refuse(verdict.refusal);
 }

@@ -6,6 +6,7 @@ import { ErrorCode } from '../../wire/http2/frames.ts';
 import type { Bearer } from './bearer.ts';
 import type { Http2Connection } from './connection.ts';
 import { staysHere, staysUpstream } from './field-rules.ts';
+import type { LiveRequest } from './live-request.ts';
 import { Outgoing } from './outgoing.ts';
 import { grpcRefusal, grpcTrailers, problem, type Refusal, refusalOf } from './refusal.ts';
 import { type RequestHead, trailersOf } from './request.ts';
@@ -35,7 +36,7 @@ export interface ExchangeHost {
  *   answered (by us) ──the client has ended or is stopped──▶ over
  * ```
  */
-export class Exchange {
+export class Exchange implements LiveRequest {
   readonly client: Http2Stream;
   /** Undefined where the request was malformed or too large to be looked at. */
   readonly head: RequestHead | undefined;
@@ -101,6 +102,15 @@ export class Exchange {
     this.#bearer = bearer;
     bearer.live.add(this);
     upstreams.acquire(this);
+  }
+
+  /** The client's stream goes to a dialect, with what came of it so far. */
+  handOver(): { readonly early: OutputBuffer | undefined; readonly ended: boolean } {
+    const early = this.#early;
+    this.#early = undefined;
+    this.#finish();
+    // Where the end is still to be told, the stream tells it.
+    return { early, ended: this.client.peerEnded };
   }
 
   get principal(): string {

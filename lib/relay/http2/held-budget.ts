@@ -47,7 +47,7 @@ export interface HeldShare {
   leave(): void;
 }
 
-export const defaultHeldBytes: number = 64 * 1_048_576;
+const defaultHeldBytes: number = 64 * 1_048_576;
 
 /** Of whoever may hold nothing. */
 export const noShare: HeldShare = { take: () => false, give() {}, leave() {} };
