@@ -36,6 +36,8 @@ export class FakeHost implements CallTarget {
   readonly #uncleaned: string[] = [];
   /** Keeps what it is asked to itself. */
   mute = false;
+  /** Unary calls wait here, to be made later. */
+  slow: (() => void)[] | undefined;
   /** Takes no bytes of channels. */
   frozen = false;
   readonly windowBytes: number;
@@ -136,6 +138,7 @@ export class FakeHost implements CallTarget {
 
   #unary(end: StreamEnd, method: string, clientId: string, message: Uint8Array): void {
     if (this.mute) return;
+    if (this.slow) return void this.slow.push(() => this.#unary(end, method, clientId, message));
     const refuse = (text: string): void =>
       end.sendHeaders(
         [field(':status', '200'), field('grpc-status', '3'), field('grpc-message', text)],

@@ -65,6 +65,7 @@ export class Channel implements LiveChannel, CallEvents {
     this.#unanswered = new Unanswered(options.unansweredRequests);
     this.#congestion = new Congestion(options, ports.clock, this.#writer, {
       stalled: () => this.#stalled(),
+      changed: () => this.#noteTrouble(),
       eased: senders => {
         for (const sender of senders) sender.eased(this);
       },
@@ -110,6 +111,7 @@ export class Channel implements LiveChannel, CallEvents {
           text: `grpc-timeout of ${deadlineMs} ms has run out`,
         }),
       );
+    this.#noteTrouble();
     this.#host.start();
   }
 
@@ -251,6 +253,7 @@ export class Channel implements LiveChannel, CallEvents {
 
   /** At most once: nothing that the host may have had is sent again, and whoever waits for it hears so. */
   #lost(): void {
+    this.#noteTrouble();
     const text = 'the connection to the AutoGen host was lost: whether the call was made is not known';
     this.#unanswered.clear();
     const own = this.#hub.pending.closeAll(p => p.caller === this.#client && p.written);
@@ -261,6 +264,7 @@ export class Channel implements LiveChannel, CallEvents {
 
   #reached(): void {
     if (this.#over) return;
+    this.#noteTrouble();
     this.#outbox.flush();
     if (this.#clientEnded) this.#endReading();
     this.#settle();
@@ -297,6 +301,11 @@ export class Channel implements LiveChannel, CallEvents {
     leg?.settle(this.#writer.unsentBytes + leg.unsentAnswerBytes);
   }
 
+  #noteTrouble(): void {
+    if (!this.#over && (this.congested || !this.#host.ready)) this.#hub.troubled.add(this);
+    else this.#hub.troubled.delete(this);
+  }
+
   #stalled(): void {
     const { stallTimeoutMs } = this.#hub.options;
     const waiting = this.#writer.unsentBytes;
@@ -324,6 +333,7 @@ export class Channel implements LiveChannel, CallEvents {
     this.#hub.pending.closeAll(p => p.caller === client);
     this.#hub.failWrittenFor(client, 'the worker that was asked has gone');
     this.#congestion.close();
+    this.#noteTrouble();
     this.#hub.clients.left(client);
     this.#hub.changed();
   }

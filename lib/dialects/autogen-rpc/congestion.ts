@@ -11,6 +11,8 @@ export interface CongestionLimits {
 export interface CongestionEvents {
   /** It took nothing for too long. */
   stalled(): void;
+  /** From here on, or no more. */
+  changed(): void;
   eased(senders: readonly LiveChannel[]): void;
 }
 
@@ -46,6 +48,7 @@ export class Congestion {
   look(): void {
     if (this.#now || this.#writer.unsentBytes < this.#limits.congestedBytes) return;
     this.#now = true;
+    this.#events.changed();
     this.#arm();
   }
 
@@ -61,6 +64,7 @@ export class Congestion {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#now = false;
+    this.#events.changed();
     const senders = [...this.#senders];
     this.#senders.clear();
     if (senders.length > 0) this.#events.eased(senders);

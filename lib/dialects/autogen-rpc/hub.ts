@@ -19,6 +19,9 @@ export class Hub {
   /** Channels with messages that wait for somebody to be reached. */
   readonly holding: Set<LiveChannel> = new Set();
 
+  /** Channels that are not reached, or take less than is sent to them. While there are none, nobody looks for whom a message is. */
+  readonly troubled: Set<LiveChannel> = new Set();
+
   constructor(options: AutogenOptions, ports: AutogenPorts) {
     this.options = options;
     this.ports = ports;

@@ -82,11 +82,11 @@ export class MessageReader implements GrpcEnvelopeSink {
       this.#filled = view.byteLength;
       return;
     }
-    if (this.#buffer === undefined) this.#openBuffer();
-    const buffer = this.#buffer as Uint8Array | undefined;
-    const room = (buffer?.byteLength ?? 0) - this.#filled;
-    if (room > 0) buffer?.set(room < view.byteLength ? view.subarray(0, room) : view, this.#filled);
-    this.#filled += view.byteLength;
+    const end = this.#filled + view.byteLength;
+    if (end > this.#room) this.#grow(end);
+    const fits = Math.min(view.byteLength, this.#room - this.#filled);
+    if (fits > 0) this.#buffer?.set(fits < view.byteLength ? view.subarray(0, fits) : view, this.#filled);
+    this.#filled = end;
   }
 
   end(): void {
@@ -100,13 +100,32 @@ export class MessageReader implements GrpcEnvelopeSink {
     this.#taken = 0;
   }
 
-  #openBuffer(): void {
-    if (this.#skipping === undefined && !this.#share.take(this.#length))
+  get #room(): number {
+    return this.#buffer?.byteLength ?? 0;
+  }
+
+  /** With what came and not with what a prefix claims: a message that never comes holds no room. */
+  #grow(wanted: number): void {
+    const most = this.#skipping ? Math.min(headBytes, this.#length) : this.#length;
+    const room = Math.min(most, Math.max(wanted, this.#room * 2, firstRoomBytes));
+    if (room <= this.#room) return;
+    if (this.#skipping === undefined && !this.#take(room - this.#room)) {
       this.#skipping = { length: this.#length, limit: undefined };
-    const bytes = this.#skipping ? Math.min(headBytes, this.#length) : this.#length;
-    if (this.#skipping === undefined) this.#taken = this.#length;
-    this.#buffer = Buffer.allocUnsafeSlow(bytes);
+      if (this.#room === 0) this.#grow(wanted);
+      return;
+    }
+    const larger = Buffer.allocUnsafeSlow(room);
+    if (this.#buffer) larger.set(this.#buffer.subarray(0, this.#filled));
+    this.#buffer = larger;
+  }
+
+  #take(bytes: number): boolean {
+    if (!this.#share.take(bytes)) return false;
+    this.#taken += bytes;
+    return true;
   }
 }
 
+/** The first buffer of a message that comes in parts. */
+const firstRoomBytes = 16_384;
 const empty = new Uint8Array(0);

@@ -74,7 +74,7 @@ export const autogenDefaults: Omit<AutogenOptions, 'target'> = {
   maxSubscriptionsPerClient: 1_024,
   maxNameBytes: 1_024,
   maxRequestIdBytes: 256,
-  decisions: 1_024,
+  decisions: 256,
 };
 
 export interface AutogenPorts {

@@ -76,6 +76,7 @@ export class Outbox {
 
   #mayGo(message: Outbound<Client>): boolean {
     if (!this.#ports.ready) return false;
+    if (this.#hub.troubled.size === 0) return true;
     for (const client of this.#recipients(message)) if (client.channel?.reaching) return false;
     return true;
   }
@@ -84,6 +85,7 @@ export class Outbox {
     if (message.pending) message.pending.written = true;
     this.#hub.count(message.operation, 'passed');
     this.#ports.write(message.pieces);
+    if (this.#hub.troubled.size === 0) return;
     for (const { channel } of this.#recipients(message)) if (channel?.congested) this.#ports.slowBy(channel);
   }
 

@@ -129,3 +129,23 @@ void t.test('a client that only asks leaves nothing behind', async t => {
   for (let at = 0; at < 5; at += 1) t.strictSame(await world.worker(`w${at}`).list(), []);
   t.strictSame(world.dialect.describe().clients, []);
 });
+
+void t.test(
+  'an answer that the host hands to the wrong client ends at the gateway, the right one still comes',
+  async t => {
+    const { world, caller, callee } = await callerAndCallee();
+    const other = world.worker('other', { session: 'session-c' });
+    await other.open();
+    callee.answer = () => undefined;
+    caller.rpc('1', 'echo');
+    await settled();
+    const requestId = callee.requests[0]?.requestId ?? '';
+    world.host.send(other.hostId, { response: { requestId, error: 'for somebody else' } });
+    await settled();
+    t.strictSame(other.received, []);
+    t.equal(world.count('respond', 'unasked'), 1);
+    callee.send({ response: { requestId, error: 'the right one' } });
+    await settled();
+    t.strictSame(caller.answers, { 1: 'the right one' });
+  },
+);

@@ -157,6 +157,24 @@ void t.test('registering while the host is away waits for it', async t => {
   t.equal(world.host.types.get('mine'), caller.hostId);
 });
 
+t.test('a registration that the host makes after it lost the channel is not left to the old id', async t => {
+  const { world, caller } = await callerAndCallee();
+  const waiting: (() => void)[] = [];
+  world.host.slow = waiting;
+  const call = caller.call('RegisterAgent');
+  call.end.write(Buffer.from([0, 0, 0, 0, 6, 0x0a, 4, ...Buffer.from('mine')]));
+  call.end.end();
+  await settled();
+  world.host.cutAll();
+  await settled();
+  world.host.slow = undefined;
+  for (const make of waiting) make();
+  await settled();
+  t.equal(call.ending?.status, 0);
+  await world.pass(3_000);
+  t.equal(world.host.types.get('mine'), caller.hostId);
+});
+
 void t.test(
   'a type that somebody else took meanwhile is given up after 30 s, and the worker told',
   async t => {

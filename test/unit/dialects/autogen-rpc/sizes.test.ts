@@ -127,3 +127,16 @@ void t.test(
     t.equal(world.count('rpc', 'too-large'), 1);
   },
 );
+
+void t.test('a message that is announced and never comes holds no room for others', async t => {
+  const { world, caller } = await callerAndCallee({ buffers: new HeldBudget(16 * mebibyte) });
+  // A quarter of it is one principal's: 4 MiB.
+  for (let at = 0; at < 8; at += 1) {
+    const stalled = world.worker(`stalled-${at}`, { session: `session-${at}` });
+    await stalled.open();
+    stalled.channel?.end.write(Buffer.from([0, 0, 0x40, 0, 0, 0x0a]));
+  }
+  caller.rpc('1', 'echo', { bytes: 3 * mebibyte });
+  await turns(20);
+  t.strictSame(caller.answers, { 1: '' });
+});
