@@ -216,18 +216,16 @@ async function losesItsPermit(
   connects: readonly Side[],
 ): Promise<void> {
   await load.carries(leastMessages);
-  const ends = connects.map(({ program }) =>
-    program.logged(
-      ({ msg, reason }) => msg === 'stream ended' && reason === 'denied',
-      'that it ends',
-      program.logs.length,
-    ),
-  );
+  // The worker hears it as a gRPC status, the person at each connect as a line.
+  const told = connects.map(({ program }) => program.line(/denied: connect rpc \(default-deny\)/));
   const startedMs = performance.now();
   files.policy(noAgents);
   gateway.program.signal('SIGHUP');
-  await Promise.all(ends);
+  await Promise.all(told);
   const tookMs = performance.now() - startedMs;
-  tally.add(`a permit less: both workers' streams end after ${tookMs.toFixed(0)} ms`, tookMs < 1_000);
+  tally.add(
+    `a permit less: both workers' calls end and both connects say why after ${tookMs.toFixed(0)} ms`,
+    tookMs < 1_000,
+  );
   judgeUntilItsEnd(tally, await load.end('ended'));
 }
