@@ -1,17 +1,22 @@
 // Real AutoGen against what carries it. Usage: npm run test:interop [-- WORD… --cuts=N]: only cases whose name has each
-// WORD; each leg is cut N times in each way.
+// WORD; each leg is cut N times in each way, the host is killed and cut off --kills=N times,
+// a flood runs --flood=N seconds.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '../../lib/core/ports.ts';
 import { startAutogenHost } from '../../lib/demo/autogen-host.ts';
+import { attackAlice } from './attacks.ts';
 import { type Result, runAutogenSuite } from './autogen-suite.ts';
 import { cutAlone, cutThroughLockwire } from './cuts.ts';
 import { directWorkers } from './direct.ts';
 import { drainUnderLoad } from './drains.ts';
+import { floodFrozen } from './flood.ts';
+import { cutHost, killHost, killHostAlone } from './heal.ts';
 import { killConnect } from './kills.ts';
 import { PythonProgram } from './python-program.ts';
 import { reloadUnderLoad } from './reloads.ts';
+import { sendSizes } from './sizes.ts';
 import { autogenPython } from './venv.ts';
 import { startWire } from './wire.ts';
 
@@ -87,9 +92,15 @@ async function proxied(name: string, started: Promise<Running>, directory: strin
   }
 }
 
-const cuts = Number(
-  /^--cuts=(\d+)$/.exec(process.argv.find(word => word.startsWith('--cuts=')) ?? '')?.[1] ?? 10,
-);
+/** The number that a flag gives. */
+function times(flag: string, usual: number): number {
+  const said = process.argv.find(word => word.startsWith(`--${flag}=`));
+  return Number(said?.slice(flag.length + 3) ?? usual);
+}
+
+const cuts = times('cuts', 10);
+const kills = times('kills', 4);
+const floodSeconds = times('flood', 5);
 
 const cases: Readonly<Record<string, Case>> = {
   "AutoGen's host over TCP": name => direct(name, autogenHost('127.0.0.1:0')),
@@ -111,6 +122,12 @@ const cases: Readonly<Record<string, Case>> = {
   'our host through Lockwire over TCP': (name, dir) =>
     wired(name, ourHost('127.0.0.1:0'), dir, () => '127.0.0.1:0'),
   'workers straight at the gateway': name => directWorkers(name),
+  'attacks without and through Lockwire': name => attackAlice(name),
+  "kill -9 of AutoGen's host through Lockwire": name => killHost(name, kills),
+  "kill -9 of AutoGen's host without Lockwire": name => killHostAlone(name),
+  "cuts of AutoGen's host alone": name => cutHost(name, kills),
+  '3, 5 and 20 MiB': name => sendSizes(name),
+  'a flood with a frozen subscriber': name => floodFrozen(name, floodSeconds),
   'cuts through Lockwire': name => cutThroughLockwire(name, cuts),
   'kill -9 of connect': name => killConnect(name),
   'ten reloads': name => reloadUnderLoad(name),
