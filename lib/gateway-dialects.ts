@@ -34,7 +34,7 @@ export interface DialectsPorts {
 export interface CallContext {
   readonly target: Target;
   readonly upstreams: Upstreams;
-  /** The tunnel session, or the direct client's connection. */
+  /** The tunnel session, or the direct client by its credential. */
   readonly session: string;
   principal(): Principal;
   generation(): number;

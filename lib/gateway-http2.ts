@@ -138,7 +138,8 @@ class DirectHttp2 {
     const take = this.#ports.dialects.taker({
       target,
       upstreams,
-      session: this.#connection.facts.session,
+      // The client, and not its connection: one that comes back within a minute finds its registrations.
+      session: `direct ${identity.credential.id}`,
       principal: () => identity.principal,
       generation: () => calls.generation + this.#changes,
       // There is no tunnel to carry it, and gRPC has no word for it.

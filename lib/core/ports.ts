@@ -250,7 +250,7 @@ export interface AcceptedCall {
   readonly stream: CallStream;
   /** Now: a renewal may change groups. */
   principal(): Principal;
-  /** The tunnel session, or the direct client's connection. */
+  /** The tunnel session, or the direct client by its credential. */
   readonly session: string;
   /** Rises whenever what `decide` said before may not hold any more. */
   generation(): number;
