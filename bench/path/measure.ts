@@ -1,4 +1,5 @@
 // Runs a row: the systems side by side, in alternating order, round after round.
+import { runAutogen } from './autogen.ts';
 import { runH2load } from './h2load.ts';
 import type { Load } from './helper.ts';
 import type { Material } from './material.ts';
@@ -19,8 +20,16 @@ export interface Measured {
   readonly prices: readonly number[];
   readonly p50Ms?: number;
   readonly p99Ms?: number;
+  /** Where the price is a time: pieces of work, and microseconds of processor that each process took per message. */
+  readonly perSecond?: number;
+  readonly processes?: readonly Process[];
   /** The most that all its processes held together. */
   readonly memoryBytes: number;
+}
+
+export interface Process {
+  readonly name: string;
+  readonly microseconds: number;
 }
 
 /** Lockwire against one peer. */
@@ -32,6 +41,8 @@ export interface Comparison {
   readonly ratios: readonly number[];
   /** How far apart the middle half of those lies, as a share of their median. */
   readonly noise: number;
+  /** Where the price is a time: what Lockwire adds to the peer's, with the rounds' own differences and their noise. */
+  readonly added?: { readonly price: number; readonly prices: readonly number[]; readonly noise: number };
 }
 
 export interface RowResult {
@@ -63,12 +74,15 @@ interface Sample {
   readonly price: number;
   readonly p50Ms?: number;
   readonly p99Ms?: number;
+  readonly perSecond?: number;
+  readonly processes?: readonly Process[];
   readonly memoryBytes: number;
 }
 
 /** A system's accounts at one moment. */
 interface Look {
-  readonly accounts: ReadonlyMap<string, number>;
+  /** Of each of its programs. */
+  readonly accounts: readonly ReadonlyMap<string, number>[];
   readonly memoryBytes: number;
 }
 
@@ -97,18 +111,26 @@ export async function measureRow(
     title,
     unit,
     systems: [...samples].map(([system, taken]) => summary(system, taken)),
-    comparisons: comparisons(samples),
+    comparisons: comparisons(row, samples),
   };
 }
 
-function comparisons(samples: ReadonlyMap<SystemName, readonly Sample[]>): Comparison[] {
+function comparisons({ price }: Row, samples: ReadonlyMap<SystemName, readonly Sample[]>): Comparison[] {
   const own = samples.get('lockwire')?.map(({ price }) => price);
   if (own === undefined) return [];
   return [...samples].flatMap(([peer, taken]) => {
     if (peer === 'lockwire') return [];
     const prices = taken.map(({ price }) => price);
     const ratios = own.map((price, round) => price / (prices[round] ?? Number.NaN));
-    return { peer, ratio: median(own) / median(prices), ratios, noise: noise(ratios) };
+    const more = own.map((price, round) => price - (prices[round] ?? Number.NaN));
+    const added = { price: median(own) - median(prices), prices: more, noise: noise(more) };
+    return {
+      peer,
+      ratio: median(own) / median(prices),
+      ratios,
+      noise: noise(ratios),
+      ...(price === 'latency' ? { added } : {}),
+    };
   });
 }
 
@@ -119,21 +141,28 @@ async function sample(scenario: Scenario, row: Row, system: System, run: Run): P
       if (!program.alive) throw new Error(`${program.name} ended:\n${program.output}`);
     }
     looks.set(state, {
-      accounts: new Map(system.programs.flatMap(program => [...program.accounts()])),
+      accounts: system.programs.map(program => program.accounts()),
       memoryBytes: system.programs.reduce((total, program) => total + program.memoryBytes(), 0),
     });
   };
   const result = await send(scenario, row.load, system, run, look);
   const [warm, held, done] = [looks.get('warm'), looks.get('held'), looks.get('done')];
   if (warm === undefined || done === undefined) throw new Error('the load did not say when it counts');
-  const price =
-    row.price === 'memory'
-      ? (held?.memoryBytes ?? Number.NaN) - warm.memoryBytes
-      : spent(warm.accounts, done.accounts);
-  const { p50Ms, p99Ms } = result;
+  const seconds = done.accounts.map((after, index) => spent(warm.accounts[index] ?? new Map(), after));
+  const { amount, messages = amount, milliseconds, p50Ms, p99Ms } = result;
+  const prices: Readonly<Record<Row['price'], number>> = {
+    processor: seconds.reduce((total, one) => total + one, 0) / amount,
+    memory: ((held?.memoryBytes ?? Number.NaN) - warm.memoryBytes) / amount,
+    latency: p50Ms ?? Number.NaN,
+  };
+  const processes = system.programs.map(({ name }, index) => ({
+    name,
+    microseconds: ((seconds[index] ?? Number.NaN) / messages) * 1e6,
+  }));
   return {
-    price: (price / result.amount) * row.scale,
+    price: prices[row.price] * row.scale,
     memoryBytes: Math.max(...[...looks.values()].map(({ memoryBytes }) => memoryBytes)),
+    ...(row.price === 'latency' ? { perSecond: amount / (milliseconds / 1_000), processes } : {}),
     ...(p50Ms === undefined ? {} : { p50Ms }),
     ...(p99Ms === undefined ? {} : { p99Ms }),
   };
@@ -143,11 +172,22 @@ async function sample(scenario: Scenario, row: Row, system: System, run: Run): P
 function send(
   { entry }: Scenario,
   load: RowLoad,
-  { port }: System,
+  { port, caller }: System,
   { load: own, material, form, share }: Run,
   look: (state: 'warm' | 'held' | 'done') => void,
 ): Promise<LoadResult> {
   if (load.by === 'h2load') return runH2load(load, port, material, look);
+  if (load.by === 'autogen') {
+    const { depth, messageBytes, amount, warmUp } = load;
+    const order = {
+      depth,
+      messageBytes,
+      warmUp,
+      amount: portion(amount.full, share),
+      limitMs: limitMs[form],
+    };
+    return runAutogen(order, caller, look);
+  }
   const { by: _, amount, warmUp, tokens, identities = 1, ...shape } = load;
   const whole = form === 'short' ? (amount.short ?? amount.full) : amount.full;
   const wanted = portion(whole, share);
@@ -183,6 +223,7 @@ function summary(name: SystemName, samples: readonly Sample[]): Measured {
   const prices = samples.map(({ price }) => price);
   const p50s = samples.flatMap(({ p50Ms }) => p50Ms ?? []);
   const p99s = samples.flatMap(({ p99Ms }) => p99Ms ?? []);
+  const rates = samples.flatMap(({ perSecond }) => perSecond ?? []);
   return {
     name,
     price: median(prices),
@@ -190,5 +231,14 @@ function summary(name: SystemName, samples: readonly Sample[]): Measured {
     memoryBytes: Math.max(...samples.map(({ memoryBytes }) => memoryBytes)),
     ...(p50s.length === 0 ? {} : { p50Ms: median(p50s) }),
     ...(p99s.length === 0 ? {} : { p99Ms: median(p99s) }),
+    ...(rates.length === 0 ? {} : { perSecond: median(rates), processes: processesOf(samples) }),
   };
+}
+
+function processesOf(samples: readonly Sample[]): Process[] {
+  const [first] = samples;
+  return (first?.processes ?? []).map(({ name }, index) => ({
+    name,
+    microseconds: median(samples.flatMap(({ processes }) => processes?.[index]?.microseconds ?? [])),
+  }));
 }

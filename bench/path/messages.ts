@@ -51,6 +51,8 @@ export interface LoadResult {
   readonly milliseconds: number;
   /** Of the order's amount: less where the time was over. */
   readonly amount: number;
+  /** Where a piece of work is several of them. */
+  readonly messages?: number;
   /** Of a round trip or a handshake, where it was looked at one by one. */
   readonly p50Ms?: number;
   readonly p99Ms?: number;

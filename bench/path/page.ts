@@ -39,10 +39,14 @@ const method = `## How it is measured
 - Lockwire runs as for its users: policy, metrics and log on, each call identified and judged.
 - The backend is shaped like a gRPC server; it and the load speak HTTP/2 with frames of their own (\`bench/path/http2-frames.ts\`),
   which cost less than what is measured. \`h2load\` makes one row, for comparison.
+- Calls of real AutoGen are measured by its own worker: with both workers straight at its host (\`direct\`), and with both through
+  \`connect\`, \`gateway\` and \`expose\`, where each message is judged by policy. Host and workers share the load's core. There the
+  price is the time of the call in the middle, and what counts is what Lockwire adds to it; its noise is that of the rounds' own
+  differences. A call is two messages, and each of them passes the three processes twice: to the host, and from it.
 - \`npm run bench\` is the full form: \`npm run bench -- ROW… --rounds N --systems a,b\` picks rows (or whole tables: \`relay\`, \`tunnel\`,
-  \`http2\`, …) and systems. \`npm run bench:short\` takes smaller amounts of some rows in three rounds, beside haproxy and nginx, and
-  fails only where a ratio is more than three times what is recorded: it finds accidents, not percents. Both write their table
-  and their figures to \`bench/out/\`.
+  \`http2\`, \`autogen\`, …) and systems. \`npm run bench:short\` takes smaller amounts of some rows in three rounds, beside haproxy and
+  nginx, and fails only where a ratio is more than three times what is recorded: it finds accidents, not percents. Both write their
+  table and their figures to \`bench/out/\`.
 `;
 
 /** What a run found, as Markdown. */
@@ -90,11 +94,35 @@ export function scenarioTables(note: string | undefined, rows: readonly JudgedRo
     '',
     ...bySystem('price', ({ price }, { unit }) => `${number(price)} ${unit}`),
     ...bySystem('p50 / p99, ms', latency),
-    ...bySystem('memory of the processes, MiB', ({ memoryBytes }) => (memoryBytes / 2 ** 20).toFixed(0)),
+    ...(rows.some(({ systems }) => systems.some(({ perSecond }) => perSecond !== undefined))
+      ? [...bySystem('a second', rate), ...processTables(rows)]
+      : []),
+    ...bySystem('memory of the processes, MiB', ({ memoryBytes }) =>
+      memoryBytes === 0 ? '–' : (memoryBytes / 2 ** 20).toFixed(0),
+    ),
     ...(verdicts.length === 0
       ? []
       : [...table(['verdict on', 'measured', 'noise', 'must', 'aim', ''], verdicts), '']),
   ];
+}
+
+/** What each process of a system spends, by the process. */
+function processTables(rows: readonly JudgedRow[]): string[] {
+  const systems = rows.flatMap(({ name, systems: all }) =>
+    all.map(({ processes = [] }) => ({ name, processes })),
+  );
+  const names = [...new Set(systems.flatMap(({ processes }) => processes.map(({ name }) => name)))];
+  if (names.length === 0) return [];
+  const cells = systems
+    .filter(({ processes }) => processes.length > 0)
+    .map(({ name, processes }) => [
+      name,
+      ...names.map(wanted => {
+        const process = processes.find(other => other.name === wanted);
+        return process === undefined ? '–' : number(process.microseconds);
+      }),
+    ]);
+  return [...table(['processor, µs a message', ...names], cells), ''];
 }
 
 /** One hot function a row, beside a naive twin: ours and the twin's stand next to each other by name. */
@@ -118,6 +146,10 @@ function table(head: readonly string[], cells: readonly (readonly string[])[]): 
   const line = (row: readonly string[]): string =>
     `| ${row.map((text, column) => text.padEnd(widths[column] ?? 0)).join(' | ')} |`;
   return [line(head), `|${widths.map(width => '-'.repeat(width + 2)).join('|')}|`, ...cells.map(line)];
+}
+
+function rate({ perSecond }: Measured): string {
+  return perSecond === undefined ? '–' : number(perSecond);
 }
 
 function latency({ p50Ms, p99Ms }: Measured): string {

@@ -1,5 +1,6 @@
 // The peers as this machine has them: their versions, and what to install where one is missing.
 import { spawnSync } from 'node:child_process';
+import { autogenVersion } from './autogen.ts';
 import { envoyVersion } from './envoy-package.ts';
 import { hasStreamModule } from './systems/nginx.ts';
 import type { SystemName } from './systems/system.ts';
@@ -47,6 +48,7 @@ export function peerVersions(wanted: readonly (SystemName | 'h2load')[]): Record
   const versions: Record<string, string> = {};
   for (const name of wanted) {
     const tool = tools[name];
+    if (name === 'direct') versions.AutoGen = autogenVersion();
     if (tool !== undefined) versions[name] = name === 'envoy' ? envoyVersion : (look(tool) ?? 'none');
   }
   return versions;

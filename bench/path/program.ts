@@ -18,6 +18,15 @@ export function onCore(core: number, command: string, args: readonly string[]): 
   return pinned ? ['taskset', ['-c', String(core), command, ...args]] : [command, [...args]];
 }
 
+export interface ProgramOptions {
+  /** The proxies' where absent. */
+  readonly core?: number;
+  /** In place of this process's own. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** It is spoken to, and ends by itself when this process does. */
+  readonly listens?: boolean;
+}
+
 export class Program {
   /** All that were started, so that none outlives the harness. */
   static readonly #started: Program[] = [];
@@ -26,10 +35,19 @@ export class Program {
   #output = '';
   #onOutput: () => void = () => {};
 
-  constructor(name: string, command: string, args: readonly string[], cwd: string) {
+  constructor(
+    name: string,
+    command: string,
+    args: readonly string[],
+    cwd: string,
+    { core = proxyCore, env, listens = false }: ProgramOptions = {},
+  ) {
     this.name = name;
-    const [pinnedCommand, pinnedArgs] = onCore(proxyCore, command, args);
-    this.#child = spawn(pinnedCommand, pinnedArgs, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [pinnedCommand, pinnedArgs] = onCore(core, command, args);
+    const stdio = [listens ? 'pipe' : 'ignore', 'pipe', 'pipe'] as const;
+    this.#child = spawn(pinnedCommand, pinnedArgs, { cwd, stdio: [...stdio], ...(env && { env }) });
+    // One that is gone before it has read: what waits for its answer hears of it.
+    this.#child.stdin?.on('error', () => {});
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on('data', (data: Buffer) => {
         // Enough to find a ready line or a reason in.
@@ -55,7 +73,7 @@ export class Program {
   }
 
   /** Waits for a line; throws with the output where the program ends or is too slow. */
-  ready(pattern: RegExp): Promise<RegExpExecArray> {
+  ready(pattern: RegExp, patienceMs: number = readyPatienceMs): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
       const finish = (match: RegExpExecArray | null, why: string): void => {
         clearTimeout(timer);
@@ -63,10 +81,7 @@ export class Program {
         if (match) resolve(match);
         else reject(new Error(`${this.name} ${why}:\n${this.#output}`));
       };
-      const timer = setTimeout(
-        () => finish(null, `is not ready after ${readyPatienceMs} ms`),
-        readyPatienceMs,
-      );
+      const timer = setTimeout(() => finish(null, `is not ready after ${patienceMs} ms`), patienceMs);
       this.#onOutput = () => {
         const match = pattern.exec(this.#output);
         if (match) finish(match, '');
@@ -74,6 +89,11 @@ export class Program {
       };
       this.#onOutput();
     });
+  }
+
+  /** A line to one that listens. */
+  tell(line: string): void {
+    this.#child.stdin?.write(`${line}\n`);
   }
 
   get alive(): boolean {

@@ -20,10 +20,13 @@ export interface Row {
   readonly name: string;
   readonly title: string;
   readonly load: RowLoad;
-  /** `processor`: seconds of it per piece of work. `memory`: bytes that are held per piece, from `warm` to `held`. */
-  readonly price: 'processor' | 'memory';
+  /**
+   * `processor`: seconds of it per piece of work. `memory`: bytes that are held per piece, from `warm` to `held`.
+   * `latency`: milliseconds of the piece in the middle; what each process spent is told beside it.
+   */
+  readonly price: 'processor' | 'memory' | 'latency';
   readonly unit: string;
-  /** What `unit` counts, of those seconds or bytes. */
+  /** What `unit` counts, of those seconds, bytes or milliseconds. */
   readonly scale: number;
   readonly targets: readonly Target[];
 }
@@ -48,10 +51,19 @@ export type RowLoad =
       readonly messageBytes: number;
       readonly seconds: number;
       readonly warmUpSeconds: number;
+    }
+  | {
+      /** Real AutoGen's workers, whose calls go through its own host. */
+      readonly by: 'autogen';
+      /** Calls in flight. */
+      readonly depth: number;
+      readonly messageBytes: number;
+      readonly amount: { readonly full: number };
+      readonly warmUp: number;
     };
 
-/** A share of a peer's price in the same run, or so much of the row's unit. */
-export type Target = AgainstPeer | AtMost;
+/** A share of a peer's price in the same run, so much of the row's unit, or so much of it more than a peer. */
+export type Target = AgainstPeer | AtMost | Adds;
 
 export interface AgainstPeer {
   readonly peer: SystemName;
@@ -66,6 +78,14 @@ export interface AtMost {
   readonly aimAtMost: number;
 }
 
+export interface Adds {
+  /** Lockwire stands before the same service as this one does. */
+  readonly over: SystemName;
+  /** Lockwire's price less that one's: over this, the row has failed. */
+  readonly mustAdd: number;
+  readonly aimAdd: number;
+}
+
 export const mebibyte: number = 1024 * 1024;
 
 /** Processor microseconds a piece, and seconds a gigabyte. */
@@ -75,6 +95,7 @@ export const perGigabyte: Pick<Row, 'price' | 'unit' | 'scale'> = {
   unit: 's/GB',
   scale: 1e9,
 };
+export const timeOfPiece: Pick<Row, 'price' | 'unit' | 'scale'> = { price: 'latency', unit: 'ms', scale: 1 };
 export const heldPerPiece: Pick<Row, 'price' | 'unit' | 'scale'> = {
   price: 'memory',
   unit: 'KiB',

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { autogenPython } from '../../test/interop/venv.ts';
 import { envoyBinary } from './envoy-package.ts';
 import { Backend, Load } from './helper.ts';
 import { makeMaterial } from './material.ts';
@@ -139,6 +140,7 @@ async function measureOne(
 
 async function main(planned: readonly Scenario[]): Promise<JudgedRow[]> {
   if (planned.some(({ systems }) => systems.envoy !== undefined)) await envoyBinary();
+  if (planned.some(({ systems }) => systems.direct !== undefined)) autogenPython();
   const material = await makeMaterial();
   const load = new Load();
   let backend: Backend | undefined;

@@ -1,15 +1,15 @@
 // What the figures say of each target: only ratios and memory decide, for absolute times belong to a machine.
 import type { Form, RowResult } from './measure.ts';
-import type { AgainstPeer, AtMost, Row } from './rows.ts';
+import type { Adds, AgainstPeer, AtMost, Row } from './rows.ts';
 
 /** More than this share of noise and a full run says nothing. */
 export const noiseLimit = 0.2;
 /** On a shared machine a short run only finds what is far off: so many times what was recorded. */
 export const shortSlack = 3;
 
-/** One target of a row: against a peer, or in the row's unit. */
+/** One target of a row: against a peer, in the row's unit, or in what is added to a peer's. */
 export interface Verdict {
-  /** `0.21 × nginx`, or `120 KiB`. */
+  /** `0.21 × nginx`, `120 KiB`, or `direct + 0.50 ms`. */
   readonly measured: string;
   readonly must: string;
   readonly aim: string;
@@ -23,10 +23,12 @@ export interface Verdict {
 export function judge(row: Row, result: RowResult, form: Form, recorded: RowResult | undefined): Verdict[] {
   if (!result.systems.some(({ name }) => name === 'lockwire')) return [];
   return row.targets.flatMap(target => {
-    if (!('peer' in target)) return judgeAmount(target, result, form, recorded);
-    return result.systems.some(({ name }) => name === target.peer)
+    if ('mustAtMost' in target) return judgeAmount(target, result, form, recorded);
+    const peer = 'peer' in target ? target.peer : target.over;
+    if (!result.systems.some(({ name }) => name === peer)) return [];
+    return 'peer' in target
       ? judgeRatio(target, result, form, recorded)
-      : [];
+      : judgeAdded(target, result, form, recorded);
   });
 }
 
@@ -61,6 +63,24 @@ function judgeAmount(
     must: `≤ ${mustAtMost} ${result.unit}`,
     aim: `≤ ${aimAtMost} ${result.unit}`,
     ...decide(measured, 0, limits, form),
+  };
+}
+
+function judgeAdded(
+  { over, mustAdd, aimAdd }: Adds,
+  result: RowResult,
+  form: Form,
+  recorded: RowResult | undefined,
+): Verdict {
+  const { price, noise } = comparison(result, over)?.added ?? { price: Number.NaN, noise: Number.NaN };
+  const limits = { must: mustAdd, aim: aimAdd, before: recorded && comparison(recorded, over)?.added?.price };
+  const show = (value: number): string => `≤ ${over} + ${value.toFixed(2)} ${result.unit}`;
+  return {
+    measured: `${over} + ${number(price)} ${result.unit}`,
+    must: show(mustAdd),
+    aim: show(aimAdd),
+    noise,
+    ...decide(price, noise, limits, form),
   };
 }
 

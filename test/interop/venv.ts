@@ -7,6 +7,9 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
+/** All that real AutoGen needs, pinned. */
+export const autogenRequirements: string = join(root, 'test', 'interop', 'requirements.txt');
+
 const installTimeoutMs = 300_000;
 
 export interface PythonEnvironment {
@@ -24,7 +27,7 @@ export interface PythonEnvironment {
 export function autogenPython(): string {
   return environmentPython({
     name: 'autogen',
-    requirements: join(root, 'test', 'interop', 'requirements.txt'),
+    requirements: autogenRequirements,
     // grpcio 1.70.0 has wheels for these; AutoGen needs at least 3.10.
     minors: [10, 11, 12, 13],
     module: 'autogen_ext.runtimes.grpc',

@@ -1,6 +1,7 @@
 // Lockwire as its users run it: the command line's own processes, with policy, metrics and log on.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { startHost, startWorkers } from '../autogen.ts';
 import { type Material, serverName } from '../material.ts';
 import { Program } from '../program.ts';
 import type { Credential, Surroundings, System } from './system.ts';
@@ -29,24 +30,37 @@ export async function lockwireHttp2(around: Surroundings, credential: Credential
 }
 
 /** Plain, TLS, TLS, plain: connect, gateway and expose. */
-export async function lockwireTunnel(around: Surroundings): Promise<System> {
-  const { material, backend } = around;
-  const { port, programs } = await gateway('tunnel', material, 'certificate', {
-    protocol: 'tcp',
-    via: 'tunnel',
-  });
-  const side = (name: 'connect' | 'expose', args: string[]): Program =>
+export async function lockwireTunnel({ material, backend }: Surroundings): Promise<System> {
+  return tunnel('tunnel', material, { protocol: 'tcp' }, backend.plain);
+}
+
+/** The same before AutoGen's own host, with each message judged; both workers come through the connect. */
+export async function lockwireAutogen({ material }: Surroundings): Promise<System> {
+  const host = await startHost(material);
+  const system = await tunnel('autogen', material, { dialect: 'autogen-rpc' }, host);
+  return { ...system, caller: await startWorkers(material, system.port) };
+}
+
+async function tunnel(name: string, material: Material, target: object, to: number): Promise<System> {
+  const { port, programs } = await gateway(name, material, 'certificate', { ...target, via: 'tunnel' });
+  const side = (role: 'connect' | 'expose', args: string[]): Program =>
     new Program(
-      `lockwire ${name}`,
+      `lockwire ${role}`,
       process.execPath,
       [
-        ...[...main, name, '--gateway', `127.0.0.1:${port}`, '--target', 'bench', '--ca', material.ca],
+        ...[...main, role, '--gateway', `127.0.0.1:${port}`, '--target', 'bench', '--ca', material.ca],
         ...['--server-name', serverName, '--cert', material.client.cert, '--key', material.client.key],
-        ...['--instance-key-file', join(material.folder, `${name}.key`), '--log-level', 'warn', ...args],
+        ...[
+          '--instance-key-file',
+          join(material.folder, `${name}-${role}.key`),
+          '--log-level',
+          'warn',
+          ...args,
+        ],
       ],
       material.folder,
     );
-  const expose = side('expose', ['--to', `127.0.0.1:${backend.plain}`]);
+  const expose = side('expose', ['--to', `127.0.0.1:${to}`]);
   await expose.ready(/expose ready/);
   const connect = side('connect', ['--listen', '127.0.0.1:0']);
   const [, bound] = await connect.ready(/connect ready on \S+:(\d+)/);
@@ -62,7 +76,9 @@ permit (principal, action in [Lockwire::Action::"connect", Lockwire::Action::"ex
 
 @id("bench-calls")
 permit (principal, action == Lockwire::Action::"call", resource == Lockwire::Target::"bench")
-when { context.method == "POST" && context.path like "/bench.Echo/*" };
+when {
+  context.method == "POST" && (context.path like "/bench.Echo/*" || context.path like "/agents.AgentRpc/*")
+};
 
 @id("bench-messages")
 permit (principal, action == Lockwire::Action::"message", resource in Lockwire::Target::"bench");

@@ -57,6 +57,28 @@ t.test('an amount is judged in the unit of its row', async t => {
   t.match(judge(row([amount]), measured(20), 'full', undefined), [{ ok: false, must: '≤ 9 µs' }]);
 });
 
+t.test(
+  'what is added to a peer is judged by the difference of the medians and the noise of the differences',
+  async t => {
+    const adds: Target = { over: 'direct', mustAdd: 1.5, aimAdd: 0.6 };
+    const say = (price: number, noise = 0.1, form: 'full' | 'short' = 'full') => {
+      const result = measured(1);
+      const added = { price, prices: [price], noise };
+      const comparisons = [{ peer: 'direct', ratio: 2, ratios: [2], noise: 0.9, added }] as const;
+      const direct = { name: 'direct', price: 1, prices: [1], memoryBytes: 0 } as const;
+      const systems = [...result.systems, direct];
+      return judge(row([adds]), { ...result, unit: 'ms', systems, comparisons }, form, undefined)[0];
+    };
+    t.match(say(0.6), { ok: true, text: 'aim met', measured: 'direct + 0.60 ms' });
+    t.match(say(1.5), { ok: true, text: 'must met', must: '≤ direct + 1.50 ms' });
+    t.match(say(1.6), { ok: false, text: 'over 1.5' });
+    t.match(say(0.6, 0.21), { ok: false, text: 'noise 21 %' });
+    t.match(say(4.5, 0.5, 'short'), { ok: true });
+    t.match(say(4.6, 0.5, 'short'), { ok: false });
+    t.same(judge(row([adds]), measured(20), 'full', undefined), [], 'direct was not measured');
+  },
+);
+
 t.test('what could not be measured has failed; a peer that was not asked for is left out', async t => {
   t.match(judge(row([target]), measured(Number.NaN), 'full', undefined), [
     { ok: false, text: 'not measured' },
