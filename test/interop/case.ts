@@ -37,9 +37,15 @@ export async function runCase(
 }
 
 /** AutoGen's own host on a port of loopback. */
-export async function startHost(undo: Undo): Promise<{ address: string; port: number }> {
+export async function startHost(
+  undo: Undo,
+): Promise<{ address: string; port: number; residentBytes(): number }> {
   const program = new PythonProgram(autogenPython(), 'test/interop/host.py', ['127.0.0.1:0']);
   undo.teardown(() => program.stop());
   const { address = '' } = await program.ready;
-  return { address, port: Number(address.split(':').at(-1)) };
+  return {
+    address,
+    port: Number(address.split(':').at(-1)),
+    residentBytes: () => program.residentBytes(),
+  };
 }

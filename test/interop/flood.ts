@@ -80,8 +80,13 @@ export function floodFrozen(name: string, seconds: number): Promise<Result> {
       if (performance.now() - sinceMs < frozenMs) most = Math.max(most, gateway.program.residentBytes());
     }, sampleMs);
     undo.teardown(() => clearInterval(timer));
+    let bareBefore = 0;
+    let bareGrowth = 0;
     const [without, through] = await Promise.all([
-      flood(undo, [bare.address, bare.address, bare.address], bareSeconds),
+      flood(undo, [bare.address, bare.address, bare.address], bareSeconds, phase => {
+        if (phase === 'warm') bareBefore = bare.residentBytes();
+        else bareGrowth = bare.residentBytes() - bareBefore;
+      }),
       flood(undo, addresses, seconds, phase => {
         if (phase === 'frozen') return clearInterval(timer);
         before = gateway.program.residentBytes();
@@ -93,6 +98,10 @@ export function floodFrozen(name: string, seconds: number): Promise<Result> {
     tally.add(
       `without Lockwire nobody slows the publisher: ${summary(without, bareSeconds)}`,
       without.rates.frozen > without.rates.warm / 4,
+    );
+    tally.add(
+      `and AutoGen’s host keeps it all: its memory grows by ${(bareGrowth / mebibyte).toFixed(1)} MiB`,
+      bareGrowth > mostGrowthBytes,
     );
     tally.add(
       `the gateway’s memory grows by ${((most - before) / mebibyte).toFixed(1)} MiB in ${Math.min(seconds, frozenMs / 1_000)} s of flood`,

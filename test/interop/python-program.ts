@@ -1,6 +1,7 @@
 // A Python program of test/interop/ that speaks JSON lines on stdout, bounded in time and ended with this process.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -96,6 +97,12 @@ export class PythonProgram {
 
   kill(): void {
     this.#child.kill('SIGKILL');
+  }
+
+  /** Resident memory, as the kernel counts it. */
+  residentBytes(): number {
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
   }
 
   #failure(what: string): Error {
