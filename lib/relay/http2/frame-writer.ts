@@ -99,7 +99,8 @@ export class FrameWriter {
       this.#write(this.#scratch.subarray(0, at + byteLength));
     } else {
       this.#write(this.#scratch.subarray(0, at));
-      this.#write(reused && !this.#stream.copiesWrites ? bytes.slice() : bytes);
+      // A new array and no `slice`: a Buffer's own gives a view.
+      this.#write(reused && !this.#stream.copiesWrites ? new Uint8Array(bytes) : bytes);
     }
   }
 
