@@ -1,9 +1,10 @@
 // Real AutoGen workers under load whose host is killed and started again, or whose connection to it is cut while it lives.
+import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import { Cutter } from '../support/cuts-cutter.ts';
 import { summary } from '../support/cuts-legs.ts';
 import { metricsOf } from '../support/e2e-metrics.ts';
-import { type Gateway, World } from '../support/e2e-world.ts';
+import { type Gateway, type Side, World } from '../support/e2e-world.ts';
 import { Random } from '../support/fuzz.ts';
 import type { Result, Tally } from './autogen-suite.ts';
 import { runCase, startHost, type Undo } from './case.ts';
@@ -56,20 +57,26 @@ function launch(address: string): PythonProgram {
 
 interface Wired {
   readonly gateway: Gateway;
+  expose: Side;
   readonly load: Numbered;
 }
 
-async function wire(undo: Undo, to: string): Promise<Wired> {
+/** So that an expose that is started again is the same instance. */
+function instance(world: World): string[] {
+  return ['--instance-key-file', join(world.directory, 'host.key')];
+}
+
+async function wire(undo: Undo, to: string): Promise<Wired & { readonly world: World }> {
   const world = await World.make(undo);
   const gateway = await world.gateway({ admin: { bind: '127.0.0.1:0' } });
-  await world.expose(gateway, { target: 'rpc', to });
+  const expose = await world.expose(gateway, { target: 'rpc', to, args: instance(world) });
   const [a, b] = await Promise.all([
     world.connect(gateway, { target: 'rpc' }),
     world
       .token({ sub: 'bob', groups: ['agents'] })
       .then(token => world.connect(gateway, { target: 'rpc', token })),
   ]);
-  return { gateway, load: await Numbered.start(undo, [a.address, b.address], 'numbered') };
+  return { world, gateway, expose, load: await Numbered.start(undo, [a.address, b.address], 'numbered') };
 }
 
 /** The load has run on: what became of it. */
@@ -107,6 +114,24 @@ export function killHost(name: string, kills: number): Promise<Result> {
     const metrics = await judge(tally, wired, kills);
     const notHeld = 'lockwire_autogen_messages_total{target="rpc",operation="publish",fate="not-held"}';
     tally.add('what did not fit while it was long away was refused', (metrics[notHeld] ?? 0) > 0);
+  });
+}
+
+/** The expose before the host: its workers' channels stay open until it is started again. */
+export function killExpose(name: string, kills: number): Promise<Result> {
+  return runCase(name, async (tally, undo) => {
+    const { address } = await startHost(undo);
+    const { world, ...wired } = await wire(undo, address);
+    const backs: number[] = [];
+    for (let i = 0; i < kills; i += 1) {
+      await after(betweenMs);
+      await wired.expose.program.kill();
+      wired.expose = await world.expose(wired.gateway, { target: 'rpc', to: address, args: instance(world) });
+      backs.push(await wired.load.flows());
+    }
+    await after(betweenMs);
+    tally.add(`${kills} kills: from the next expose's start to the next answer ${summary(backs)}`, true);
+    await judge(tally, wired, kills);
   });
 }
 

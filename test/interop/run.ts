@@ -12,7 +12,7 @@ import { cutAlone, cutThroughLockwire } from './cuts.ts';
 import { directWorkers } from './direct.ts';
 import { drainUnderLoad } from './drains.ts';
 import { floodFrozen } from './flood.ts';
-import { cutHost, killHost, killHostAlone } from './heal.ts';
+import { cutHost, killExpose, killHost, killHostAlone } from './heal.ts';
 import { killConnect } from './kills.ts';
 import { PythonProgram } from './python-program.ts';
 import { reloadUnderLoad } from './reloads.ts';
@@ -125,6 +125,7 @@ const cases: Readonly<Record<string, Case>> = {
   'attacks without and through Lockwire': name => attackAlice(name),
   "kill -9 of AutoGen's host through Lockwire": name => killHost(name, kills),
   "kill -9 of AutoGen's host without Lockwire": name => killHostAlone(name),
+  'kill -9 of expose': name => killExpose(name, Math.min(kills, 3)),
   "cuts of AutoGen's host alone": name => cutHost(name, kills),
   '3, 5 and 20 MiB': name => sendSizes(name),
   'a flood with a frozen subscriber': name => floodFrozen(name, floodSeconds),
