@@ -1,5 +1,5 @@
 import type { Clock } from './core/clock.ts';
-import { LockwireError } from './core/errors.ts';
+import { invariant } from './core/errors.ts';
 import type {
   AcceptedCall,
   Authorizer,
@@ -177,6 +177,6 @@ function address(accepted: AcceptedCall): { scheme: 'http' | 'https'; authority:
 }
 
 function wired(accepted: AcceptedCall): DialectCall {
-  if (accepted instanceof DialectCall) return accepted;
-  throw new LockwireError('protocol', 'internal error: a call of another dialect');
+  invariant(accepted instanceof DialectCall, 'a call that no relay handed over');
+  return accepted;
 }

@@ -1,14 +1,7 @@
 import { BufferedStream } from './core/buffered-stream.ts';
 import { safeText } from './core/bytes.ts';
 import type { Clock } from './core/clock.ts';
-import type {
-  AcceptedConnection,
-  Authenticator,
-  Authorizer,
-  ByteStream,
-  Log,
-  Metrics,
-} from './core/ports.ts';
+import type { AcceptedConnection, Authenticator, Authorizer, ByteStream, Log } from './core/ports.ts';
 import { HttpBearers, type KnownBearer } from './gateway-bearers.ts';
 import type { Calls } from './gateway-calls.ts';
 import { denial } from './gateway-denial.ts';
@@ -26,7 +19,6 @@ import type { Upstreams } from './relay/http2/upstreams.ts';
 export interface Http2DoorPorts {
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: Metrics;
   readonly authenticator: Authenticator;
   readonly authorizer: Authorizer;
   readonly judge: Judge;

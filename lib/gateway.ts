@@ -141,7 +141,6 @@ export async function startGateway(
     const http2Door = new Http2Door({
       clock,
       log,
-      metrics,
       authenticator,
       authorizer,
       judge,

@@ -373,11 +373,9 @@ export class Http2Connection implements FrameSink, StreamHost {
     stream.receiveHeaders(decoded, endStream);
   }
 
-  priority(streamId: number, dependsOn: number): void {
+  priority(_streamId: number, _dependsOn: number): void {
     this.#firstIsSettings();
     this.#spend('idleFrames', 'PRIORITY');
-    if (dependsOn === streamId)
-      this.streamError(streamId, ErrorCode.protocolError, 'the stream depends on itself');
   }
 
   resetStream(streamId: number, errorCode: number): void {

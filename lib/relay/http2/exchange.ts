@@ -69,10 +69,6 @@ export class Exchange implements LiveRequest {
       this.#deadline = host.after(timeoutMs, () => this.#late(timeoutMs));
   }
 
-  get bearer(): Bearer | undefined {
-    return this.#bearer;
-  }
-
   get over(): boolean {
     return this.#state === 'over';
   }
@@ -108,6 +104,7 @@ export class Exchange implements LiveRequest {
   handOver(): { readonly early: OutputBuffer | undefined; readonly ended: boolean } {
     const early = this.#early;
     this.#early = undefined;
+    this.client.held.give(early?.byteLength ?? 0);
     this.#finish();
     // Where the end is still to be told, the stream tells it.
     return { early, ended: this.client.peerEnded };

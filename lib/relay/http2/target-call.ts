@@ -71,13 +71,16 @@ class TargetCall implements CallStream, Waiter {
   sendHeaders(fields: readonly CallField[], endStream: boolean): void {
     const connection = this.#connection;
     if (this.#over || this.#stream !== undefined || connection === undefined) return;
-    if (!connection.usable) {
-      const text = 'the connection to the target is gone';
-      queueMicrotask(() => this.#handler.cut({ code: ErrorCode.refusedStream, text }));
-      return;
+    if (!connection.usable)
+      return this.#refused(ErrorCode.refusedStream, 'the connection to the target is gone');
+    const outgoing = new Outgoing(fields);
+    const { maxListBytes } = connection.writer;
+    if (outgoing.listBytes > maxListBytes) {
+      const text = `the request’s header list is ${outgoing.listBytes} B, the target takes ${maxListBytes} B`;
+      return this.#refused(ErrorCode.enhanceYourCalm, text);
     }
     this.#stream = connection.open(this.#handler, this.#held);
-    this.#stream.sendHeaders(new Outgoing(fields), endStream);
+    this.#stream.begin(outgoing, endStream);
   }
 
   write(bytes: Uint8Array): number {
@@ -97,6 +100,11 @@ class TargetCall implements CallStream, Waiter {
     this.#handler.silence();
     this.#stream?.reset(errorCode);
     this.#finish(true);
+  }
+
+  /** Never from inside the call that asked. */
+  #refused(code: number, text: string): void {
+    queueMicrotask(() => this.#handler.cut({ code, text }));
   }
 
   #finish(cut: boolean): void {
