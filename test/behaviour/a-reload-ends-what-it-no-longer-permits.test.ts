@@ -117,25 +117,21 @@ t.test('new listener certificates are shown from now on, and live connections ke
   await unhurt();
 });
 
-t.test('ten reloads under traffic lose nothing: 200 exchanges meanwhile, each byte for byte', async t => {
-  let over = false;
-  let count = 0;
-  const traffic = (async () => {
-    while (!over || count < 200) {
-      const text = `exchange ${count} ${'x'.repeat(count)}`;
-      if ((await exchange(neighbour.address, text)) !== text) t.fail(text);
-      count += 1;
+t.test('ten reloads under traffic lose nothing: 20 exchanges during each, byte for byte', async t => {
+  // No more than 200 in all: one principal may open 256 streams to an expose at once, and a fast machine does that here.
+  const traffic = async (round: number): Promise<void> => {
+    for (let i = 0; i < 20; i += 1) {
+      const text = `exchange ${i} of ${round} ${'x'.repeat(20 * round + i)}`;
+      t.equal(await exchange(neighbour.address, text), text);
     }
-  })();
+  };
   for (let i = 0; i < 10; i += 1) {
+    const meanwhile = traffic(i);
     rewriteConfig(world, gateway, config => void Object.assign(config, { limits: { sessions: 1000 + i } }));
     gateway.program.signal('SIGHUP');
-    await reload();
+    await Promise.all([meanwhile, reload()]);
     await unhurt();
   }
-  over = true;
-  await traffic;
-  t.ok(count >= 200, `${count} exchanges`);
 });
 
 t.test('keys of an issuer that are replaced end what the old ones signed', async t => {

@@ -38,13 +38,13 @@ export class Program {
   readonly err: string[] = [];
   readonly logs: LogLine[] = [];
   readonly ended: Promise<Ended>;
-  readonly #name: string;
+  readonly name: string;
   readonly #child: ChildProcess;
   readonly #waiters = new Set<Waiter>();
   #end: Ended | undefined;
 
   constructor(args: readonly string[], options: ProgramOptions = {}) {
-    this.#name = `lockwire ${args.slice(0, 2).join(' ')}`;
+    this.name = `lockwire ${args.slice(0, 2).join(' ')}`;
     this.#child = spawn(
       process.execPath,
       ['--disable-sigusr1', ...(options.nodeOptions ?? []), main, ...args],
@@ -76,7 +76,7 @@ export class Program {
 
   get pid(): number {
     const { pid } = this.#child;
-    if (pid === undefined) throw new Error(`${this.#name} was not started`);
+    if (pid === undefined) throw new Error(`${this.name} was not started`);
     return pid;
   }
 
@@ -122,7 +122,7 @@ export class Program {
   /** Looks again with each line, and rejects when the program ended or took too long without it. */
   async until(ready: () => boolean, what: string): Promise<void> {
     const failure = (why: string): Error =>
-      new Error(`${this.#name}: ${why} while waiting for ${what}; it said:\n${this.text}`);
+      new Error(`${this.name}: ${why} while waiting for ${what}; it said:\n${this.text}`);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { ready: () => ready() || this.#end !== undefined, resolve };
     const timer = setTimeout(() => reject(failure(`${patienceMs} ms passed`)), patienceMs);

@@ -10,6 +10,8 @@ import { type Authority, type Issued, makeAuthority } from './transport-certific
 /** What a test registers its cleaning up with; `t` of tap is one. */
 interface Teardown {
   teardown(clean: () => unknown): void;
+  /** False once anything failed. */
+  passing?(): boolean;
 }
 
 export interface Claims {
@@ -82,6 +84,9 @@ export interface SideSettings {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** Lines of each program that are shown where a test failed. */
+const toldLines = 40;
+
 /** A scratch directory with an authority, an issuer and all the processes of one test. */
 export class World {
   readonly directory: string;
@@ -118,7 +123,10 @@ export class World {
     world.file('gateway.pem', server.certPem);
     world.file('gateway.key', server.keyPem);
     world.file('issuer.jwks.json', jwks);
-    t.teardown(() => world.close());
+    t.teardown(async () => {
+      if (t.passing?.() === false) world.tell();
+      await world.close();
+    });
     return world;
   }
 
@@ -259,6 +267,12 @@ export class World {
   /** The gateway's own certificate: for a test that plays another gateway. */
   get server(): Issued {
     return this.#server;
+  }
+
+  /** What its programs said last: a test that failed tells little of them. */
+  tell(): void {
+    for (const { name, out, err } of this.#programs)
+      process.stderr.write(`--- ${name} said last:\n${[...out, ...err].slice(-toldLines).join('\n')}\n`);
   }
 
   async close(): Promise<void> {
