@@ -36,6 +36,7 @@ export class MessageReader implements GrpcEnvelopeSink {
   #skipping: Skipped | undefined;
   #whole: Uint8Array | undefined;
   #taken = 0;
+  #closed = false;
 
   /** What is up to `slackBytes` longer is read too: rewritten it may be short enough. */
   constructor(maxBytes: number, slackBytes: number, share: BufferShare, sink: MessageSink) {
@@ -51,19 +52,24 @@ export class MessageReader implements GrpcEnvelopeSink {
     return this.#decoder.atBoundary;
   }
 
-  /** Throws GrpcError, for the call and for good. */
+  /** Throws GrpcError, for the call and for good. Bytes of a reader that is closed say nothing. */
   push(chunk: Uint8Array): void {
-    this.#decoder.push(chunk);
+    if (!this.#closed) this.#decoder.push(chunk);
   }
 
-  /** Gives back what a half-read message took. */
+  /**
+   * Gives back what a half-read message took. The sink may ask for it in the middle of a chunk: what stands behind in it
+   * is passed over, as nobody would give back what that took.
+   */
   close(): void {
+    this.#closed = true;
     this.#share.give(this.#taken);
     this.#taken = 0;
     this.#buffer = undefined;
   }
 
   begin(compressed: boolean, length: number): void {
+    if (this.#closed) return;
     if (compressed)
       throw new GrpcError(
         GrpcStatus.unimplemented,
@@ -77,6 +83,7 @@ export class MessageReader implements GrpcEnvelopeSink {
   }
 
   bytes(view: Uint8Array): void {
+    if (this.#closed) return;
     if (this.#filled === 0 && view.byteLength === this.#length && this.#skipping === undefined) {
       this.#whole = view;
       this.#filled = view.byteLength;
@@ -90,6 +97,7 @@ export class MessageReader implements GrpcEnvelopeSink {
   }
 
   end(): void {
+    if (this.#closed) return;
     const buffer = this.#buffer ?? empty;
     const skipped = this.#skipping;
     this.#buffer = undefined;

@@ -21,9 +21,12 @@ export interface UnaryOptions {
   readonly timeoutMs: number;
   /** Answers the one message of the request. A rejection is a bug of ours. */
   handle(message: Uint8Array): Promise<Answer>;
-  /** The last word: answered, or gone. */
+  /** The last word: answered or gone, and nothing is done for it any more. */
   over(): void;
 }
+
+/** Messages up to this count nothing, as all are that AutoGen makes: their number is bounded by the streams. */
+const freeMessageBytes = 4_096;
 
 /** One unary call of a client's: a message, an answer, a deadline. */
 export class UnaryCall implements CallEvents {
@@ -33,6 +36,10 @@ export class UnaryCall implements CallEvents {
   readonly #share: BufferShare;
   readonly #reader: MessageReader;
   #message: Uint8Array | undefined;
+  /** What the message takes of the share. */
+  #messageBytes = 0;
+  /** It goes on where its client does not wait for it: what it changes is still to be known. */
+  #handling = false;
   #clientEnded = false;
   #over = false;
   #timer: Timer | undefined;
@@ -95,10 +102,18 @@ export class UnaryCall implements CallEvents {
   #take(bytes: Uint8Array): void {
     if (this.#message)
       return this.#finish({ status: { code: GrpcStatus.internal, text: 'a unary call with two messages' } });
+    // Its credit has gone back, so only the budget bounds how many of them wait.
+    const counted = bytes.byteLength > freeMessageBytes ? bytes.byteLength : 0;
+    if (counted > 0 && !this.#share.take(counted))
+      return this.#finish({
+        status: { code: GrpcStatus.resourceExhausted, text: noRoomText(bytes.byteLength) },
+      });
+    this.#messageBytes = counted;
     this.#message = Uint8Array.from(bytes);
   }
 
   async #handle(message: Uint8Array): Promise<void> {
+    this.#handling = true;
     try {
       this.#finish(await this.#options.handle(message));
     } catch (error) {
@@ -107,6 +122,9 @@ export class UnaryCall implements CallEvents {
         'internal error: a unary call could not be answered',
       );
       this.#finish({ status: { code: GrpcStatus.internal, text: 'internal error' } });
+    } finally {
+      this.#handling = false;
+      this.#leave();
     }
   }
 
@@ -127,6 +145,13 @@ export class UnaryCall implements CallEvents {
     this.#over = true;
     this.#timer?.cancel();
     this.#reader.close();
+    this.#leave();
+  }
+
+  #leave(): void {
+    if (!this.#over || this.#handling) return;
+    this.#message = undefined;
+    this.#share.give(this.#messageBytes);
     this.#share.leave();
     this.#options.over();
   }
