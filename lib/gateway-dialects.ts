@@ -93,6 +93,7 @@ export class Dialects {
         maxMessageBytes: autogen.maxMessageBytes,
         exclusive: autogen.exclusiveWorkers,
         requestTimeoutMs: autogen.requestTimeoutMs,
+        stallTimeoutMs: autogen.stallTimeoutMs,
       },
       {
         clock,

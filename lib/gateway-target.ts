@@ -16,6 +16,7 @@ export interface AutogenTarget {
   /** Every worker comes through Lockwire. */
   readonly exclusiveWorkers: boolean;
   readonly requestTimeoutMs: number;
+  readonly stallTimeoutMs: number;
 }
 
 /** A target as the gateway reaches it. */

@@ -191,7 +191,7 @@ function checkTarget(document: JsonDocument, { path, entry }: Placed<TargetEntry
       });
   }
   if (entry.protocol !== undefined && entry.dialect === undefined)
-    for (const key of ['maxMessageBytes', 'requestTimeout'] as const)
+    for (const key of ['maxMessageBytes', 'requestTimeout', 'stallTimeout'] as const)
       if (document.has([...path, key]))
         document.keyError(path, key, {
           message: 'belongs to a target whose messages are read',

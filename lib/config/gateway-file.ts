@@ -80,6 +80,7 @@ export interface TargetEntry {
   /** Both filled in where the file has one number or none; only of `autogen-rpc`. */
   readonly maxMessageBytes: { readonly up: number; readonly down: number };
   readonly requestTimeout: number;
+  readonly stallTimeout: number;
 }
 
 export interface LimitsEntry extends ConnectionLimits {

@@ -207,6 +207,10 @@ const targetSchema: z.ZodType<TargetEntry> = matching<TargetEntry>()(
         description:
           'From an RPC of `autogen-rpc` to its response; then the caller gets an error in its place.',
       }),
+      stallTimeout: duration('30s', { min: '1s', max: '10m' }).meta({
+        description:
+          'How long a worker of `autogen-rpc` may take nothing of what waits for it, while whoever sends to it stands still; then its channel ends, and its senders go on.',
+      }),
     })
     .meta({ description: 'Something that clients may reach.' }),
 );

@@ -99,6 +99,7 @@ export interface LoadedAutogen {
   /** Every worker of the host comes through Lockwire: an RPC to an agent type that nobody registered has no taker. */
   readonly exclusiveWorkers: boolean;
   readonly requestTimeoutMs: number;
+  readonly stallTimeoutMs: number;
 }
 
 export interface LoadedDial {

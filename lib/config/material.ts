@@ -127,6 +127,7 @@ export class Material {
           maxMessageBytes: entry.maxMessageBytes,
           exclusiveWorkers: entry.exclusive ?? false,
           requestTimeoutMs: entry.requestTimeout,
+          stallTimeoutMs: entry.stallTimeout,
         },
       }),
     };

@@ -76,6 +76,7 @@ t.test('the documented example loads: files read, defaults filled in, durations 
         maxMessageBytes: { up: 4_194_304, down: 4_194_304 },
         exclusiveWorkers: false,
         requestTimeoutMs: 600_000,
+        stallTimeoutMs: 30_000,
       },
     },
     {
@@ -444,6 +445,27 @@ const mistakes: readonly [string, (config: Config) => void, ...string[]][] = [
     'targets[0].requestTimeout: wrong value; value "999ms"; expected a duration from "1s" to "1d", such as "500ms", "30s" or "10m"',
   ],
   [
+    'a time to stand still of a target whose messages are not read',
+    c => {
+      c.targets.push({ name: 'b', protocol: 'grpc', via: 'tunnel', stallTimeout: '30s' });
+    },
+    'targets[1].stallTimeout: belongs to a target whose messages are read; expected it beside "dialect": "autogen-rpc"',
+  ],
+  [
+    'a time to stand still below 1 s',
+    c => {
+      c.targets[0]!.stallTimeout = '999ms';
+    },
+    'targets[0].stallTimeout: wrong value; value "999ms"; expected a duration from "1s" to "10m", such as "500ms", "30s" or "10m"',
+  ],
+  [
+    'a time to stand still over 10 min',
+    c => {
+      c.targets[0]!.stallTimeout = '601s';
+    },
+    'targets[0].stallTimeout: wrong value; value "601s"; expected a duration from "1s" to "10m", such as "500ms", "30s" or "10m"',
+  ],
+  [
     'exclusive beside dial',
     c => {
       c.targets.push({
@@ -739,15 +761,15 @@ t.test(
   },
 );
 
-t.test('an AutoGen target has its sizes by direction, its deadline, and who is beside it', async t => {
+t.test('an AutoGen target has its sizes by direction, its deadlines, and who is beside it', async t => {
   const config = goodConfig();
   const target = (name: string, more: object) => ({
     ...{ name, dialect: 'autogen-rpc', via: 'tunnel', ...more },
   });
   config.targets = [
-    target('both', { maxMessageBytes: 1_024, requestTimeout: '1s', exclusive: true }),
+    target('both', { maxMessageBytes: 1_024, requestTimeout: '1s', stallTimeout: '1s', exclusive: true }),
     target('two', { maxMessageBytes: { up: 67_108_864, down: 2_048 }, exclusive: false }),
-    target('one', { maxMessageBytes: { down: 1_024 } }),
+    target('one', { maxMessageBytes: { down: 1_024 }, stallTimeout: '10m' }),
     { ...target('dialled', { via: undefined }), dial: 'tls://a.example:1', hosts: ['a'], exclusive: true },
   ];
   const { targets, warnings } = await files.load(config);
@@ -755,14 +777,14 @@ t.test('an AutoGen target has its sizes by direction, its deadline, and who is b
     targets.map(({ exclusive, autogen }) => [exclusive, autogen]),
     (
       [
-        [1_024, 1_024, true, 1_000],
-        [67_108_864, 2_048, false, 600_000],
-        [4_194_304, 1_024, false, 600_000],
-        [4_194_304, 4_194_304, true, 600_000],
+        [1_024, 1_024, true, 1_000, 1_000],
+        [67_108_864, 2_048, false, 600_000, 30_000],
+        [4_194_304, 1_024, false, 600_000, 600_000],
+        [4_194_304, 4_194_304, true, 600_000, 30_000],
       ] as const
-    ).map(([up, down, exclusiveWorkers, requestTimeoutMs]) => [
+    ).map(([up, down, exclusiveWorkers, requestTimeoutMs, stallTimeoutMs]) => [
       true,
-      { maxMessageBytes: { up, down }, exclusiveWorkers, requestTimeoutMs },
+      { maxMessageBytes: { up, down }, exclusiveWorkers, requestTimeoutMs, stallTimeoutMs },
     ]),
   );
   t.same(warnings, []);

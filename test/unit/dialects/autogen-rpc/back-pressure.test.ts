@@ -37,6 +37,22 @@ void t.test(
   },
 );
 
+void t.test('with a stallTimeoutMs of 5 s the publisher stands still no longer than that', async t => {
+  const { world, caller, callee } = await callerAndCallee({ options: { stallTimeoutMs: 5_000 } });
+  await callee.subscribe('s-1', 'news', 'echo');
+  const channel = opened(callee);
+  channel.frozen = true;
+  for (let at = 0; at < 200; at += 1) caller.publish('news', { bytes: 8_192 });
+  await turns(50);
+  t.ok((caller.channel?.end.queuedBytes ?? 0) > 0, 'it stands still');
+  await world.pass(4_000, 1_000);
+  t.equal(channel.ending, undefined);
+  await world.pass(2_000, 1_000);
+  t.equal(channel.reset, 8, 'let go');
+  await turns(50);
+  t.equal(caller.channel?.end.queuedBytes, 0, 'and the publisher moves again');
+});
+
 void t.test('a subscriber that takes again lets the publisher go on, nothing is lost', async t => {
   const { caller, callee } = await callerAndCallee();
   await callee.subscribe('s-1', 'news', 'echo');
