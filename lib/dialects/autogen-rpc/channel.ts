@@ -86,6 +86,10 @@ export class Channel implements LiveChannel, CallEvents {
     return this.#host.worthWaiting;
   }
 
+  get stands(): boolean {
+    return this.#host.ready;
+  }
+
   get congested(): boolean {
     return this.#congestion.now;
   }
@@ -201,6 +205,7 @@ export class Channel implements LiveChannel, CallEvents {
       skipped: (head, why) => downlink.skipped(head, why),
       opened: () => this.#readEarly(),
       lost: () => this.#lost(),
+      dropped: () => this.#failUnanswered(),
       reached: () => this.#reached(),
       givenUp: () => {
         this.#outbox.refuseAll(
@@ -251,15 +256,18 @@ export class Channel implements LiveChannel, CallEvents {
     if (this.#host.ready && this.#outbox.heldMessages === 0) this.#host.leg?.endWriting();
   }
 
-  /** At most once: nothing that the host may have had is sent again, and whoever waits for it hears so. */
   #lost(): void {
     this.#noteTrouble();
-    const text = 'the connection to the AutoGen host was lost: whether the call was made is not known';
+    this.#failUnanswered();
+    if (this.#clientEnded) this.finish({ code: GrpcStatus.unavailable, text: lostText });
+  }
+
+  /** At most once: nothing that the host may have had is sent again, and whoever waits for it hears so. */
+  #failUnanswered(): void {
     this.#unanswered.clear();
     const own = this.#hub.pending.closeAll(p => p.caller === this.#client && p.written);
-    for (const { requestId } of own) this.answer(errorResponse(requestId, text));
-    this.#hub.failWrittenFor(this.#client, text);
-    if (this.#clientEnded) this.finish({ code: GrpcStatus.unavailable, text });
+    for (const { requestId } of own) this.answer(errorResponse(requestId, lostText));
+    this.#hub.failWrittenFor(this.#client, lostText);
   }
 
   #reached(): void {
@@ -338,3 +346,5 @@ export class Channel implements LiveChannel, CallEvents {
     this.#hub.changed();
   }
 }
+
+const lostText = 'the connection to the AutoGen host was lost: whether the call was made is not known';

@@ -17,6 +17,8 @@ const noticesPerSecond = 1;
 export interface LiveChannel {
   /** The host's side is being opened anew, not for so long yet that others should not wait for it. */
   readonly reaching: boolean;
+  /** The host's side is open, with all that was registered. */
+  readonly stands: boolean;
   /** It takes less than is sent to it. */
   readonly congested: boolean;
   readonly heldMessages: number;
@@ -33,7 +35,10 @@ export interface LiveChannel {
   prove(): void;
   /** Calls back once the host's side stands, or after `healForMs`, with whether it does. */
   settled(callback: (stands: boolean) => void): void;
-  /** Opens the host's side anew: what was registered there and is not ours any more is gone with the old one. */
+  /**
+   * Opens the host's side anew: what was registered there and is not ours any more is gone with the old one. Where it is
+   * being opened, that is begun once more.
+   */
   reopen(text: string): void;
   finish(status: Status): void;
 }

@@ -110,7 +110,7 @@ export class AutogenDialect implements Dialect {
     new UnaryCall(call, principalName(call.principal()), ports, {
       maxMessageBytes: options.maxMessageBytes.up,
       timeoutMs: Math.min(options.unaryTimeoutMs, timeoutOf(call) ?? Number.POSITIVE_INFINITY),
-      handle: message => this.#registrations.handle(method, client, call, message),
+      handle: (message, wanted) => this.#registrations.handle(method, { client, call, wanted }, message),
       over: () => {
         client.calls -= 1;
         clients.left(client);

@@ -18,6 +18,8 @@ export interface HostSideEvents extends MessageSink {
   opened(): void;
   /** What had been written to the host is not answered any more. */
   lost(): void;
+  /** A stream that did not come to stand is gone; the host may have sent something by it already. */
+  dropped(): void;
   /** It stands, with all that the client had registered. */
   reached(): void;
   /** It is not reached for so long now that nobody waits for it any longer; it is still tried. */
@@ -46,6 +48,8 @@ export class HostSide {
   #leg: HostLeg | undefined;
   /** The host has shown that it is there: what breaks is healed, and not the client's to see. */
   #proved = false;
+  /** While it is being opened: what was made there is not what is wanted any more. */
+  #outdated = false;
   #sinceMs: number;
   #delayMs: number;
   #patience: Timer | undefined;
@@ -102,6 +106,7 @@ export class HostSide {
 
   reopen(text: string): void {
     const leg = this.#leg;
+    if (this.#state === 'opening' || this.#state === 'reaching') this.#outdated = true;
     if (this.#state !== 'open' || leg === undefined) return;
     this.#proved = true;
     leg.close();
@@ -132,6 +137,7 @@ export class HostSide {
     this.#stands();
     this.#events.opened();
     this.#events.reached();
+    if (this.#outdated) return this.reopen('a registration is not permitted any more');
     await this.#probe(leg);
   }
 
@@ -215,6 +221,7 @@ export class HostSide {
     if (this.#state !== 'reaching') return false;
     const { ports, options } = this.#hub;
     const client = this.#client;
+    this.#outdated = false;
     const leg = this.#newLeg(client.freshHostId());
     this.#leg = leg;
     try {
@@ -231,13 +238,14 @@ export class HostSide {
       clock: ports.clock,
       healForMs: options.healForMs,
       retryMs: options.firstRetryMs,
-      wanted: () => this.#state === 'reaching' && !leg.gone,
+      wanted: () => this.#state === 'reaching' && !leg.gone && !this.#outdated,
       call: (method, message) => this.#callHost(leg.hostId, method, message),
       onRefused: (what, status) => this.#refusedAnew(what, status),
     });
-    if (stands && !leg.gone) return true;
+    if (stands && !leg.gone && !this.#outdated) return true;
     leg.close();
     if (this.#leg === leg) this.#leg = undefined;
+    this.#events.dropped();
     return false;
   }
 

@@ -4,12 +4,14 @@ import type { Client } from './client.ts';
 import { callHost } from './host-unary.ts';
 import type { Hub } from './hub.ts';
 import { aboutRegistration, aboutSubscription, denialText, type Question } from './policy-questions.ts';
+import { sweep } from './sweep.ts';
 
 /**
  * The rules have changed: what a client has registered and may not have any more is taken back. A host can't unregister
  * an agent type, it only forgets all of a channel that ends: so the channel is opened anew with what is left.
  */
 export function judgeAnew(hub: Hub, client: Client): void {
+  const { channel } = client;
   let lost = false;
   for (const type of [...client.types]) {
     if (!isDenied(hub, client, aboutRegistration(type))) continue;
@@ -19,9 +21,21 @@ export function judgeAnew(hub: Hub, client: Client): void {
   for (const subscription of [...client.subscriptions.values()]) {
     if (!isDenied(hub, client, aboutSubscription('subscribe', subscription))) continue;
     hub.unsubscribe(client, subscription.id);
-    if (client.channel) void removeAtHost(hub, client, subscription.id);
+    // Where the host's side is just being made, it may be there already, or only come.
+    if (channel?.stands) void removeAtHost(hub, client, subscription.id);
+    else lost = true;
   }
-  if (lost) client.channel?.reopen('an agent type that was registered is not permitted any more');
+  if (!lost) return;
+  if (channel) channel.reopen('a registration is not permitted any more');
+  else if (client.loose) startAfresh(hub, client);
+}
+
+/** The host has it all in the name of a client without a channel: that name ends, and the channel to come makes it anew. */
+function startAfresh(hub: Hub, client: Client): void {
+  void sweep(hub.ports, client, client.hostId);
+  client.loose = false;
+  client.epoch += 1;
+  client.freshHostId();
 }
 
 function isDenied(hub: Hub, client: Client, question: Question): boolean {

@@ -13,6 +13,7 @@ import type { Client } from './client.ts';
 import { okStatus, type Status } from './grpc-answer.ts';
 import { callHost } from './host-unary.ts';
 import type { Hub } from './hub.ts';
+import { judgeAnew } from './judge-anew.ts';
 import { emptyMessage, readAddition, type Subscription, writeAddition, writeList } from './messages.ts';
 import type { Fate, Operation } from './metrics.ts';
 import {
@@ -31,6 +32,14 @@ import type { Answer } from './unary-call.ts';
 interface Outcome {
   readonly status: Status;
   readonly fate: Fate;
+}
+
+/** Who asks. */
+interface Asker {
+  readonly client: Client;
+  readonly call: AcceptedCall;
+  /** Whether the answer is still waited for. */
+  wanted(): boolean;
 }
 
 const done: Outcome = { status: okStatus, fate: 'passed' };
@@ -56,14 +65,9 @@ export class Registrations {
     this.#hub = hub;
   }
 
-  async handle(
-    method: UnaryMethod,
-    client: Client,
-    call: AcceptedCall,
-    message: Uint8Array,
-  ): Promise<Answer> {
+  async handle(method: UnaryMethod, asker: Asker, message: Uint8Array): Promise<Answer> {
     const operation = operations[method];
-    const { status, fate, list } = await this.#decide(method, client, call, message);
+    const { status, fate, list } = await this.#decide(method, asker, message);
     this.#hub.count(operation, fate);
     if (status.code !== GrpcStatus.ok) return { status };
     return { status, message: list ?? emptyMessage };
@@ -71,18 +75,17 @@ export class Registrations {
 
   async #decide(
     method: UnaryMethod,
-    client: Client,
-    call: AcceptedCall,
+    asker: Asker,
     message: Uint8Array,
   ): Promise<Outcome & { readonly list?: Uint8Array }> {
     try {
       if (method === 'RegisterAgent')
-        return await this.#register(client, call, decodeRegisterAgentRequest(message).type);
-      if (method === 'AddSubscription') return await this.#subscribe(client, call, readAddition(message));
+        return await this.#register(asker, decodeRegisterAgentRequest(message).type);
+      if (method === 'AddSubscription') return await this.#subscribe(asker, readAddition(message));
       if (method === 'RemoveSubscription')
-        return await this.#unsubscribe(client, call, decodeRemoveSubscriptionRequest(message).id);
+        return await this.#unsubscribe(asker, decodeRemoveSubscriptionRequest(message).id);
       checkEmpty(message, 'GetSubscriptionsRequest');
-      return this.#list(client, call);
+      return this.#list(asker);
     } catch (error) {
       if (!(error instanceof LockwireError)) throw error;
       const code = error.code === 'limit' ? GrpcStatus.resourceExhausted : GrpcStatus.invalidArgument;
@@ -90,19 +93,21 @@ export class Registrations {
     }
   }
 
-  async #register(client: Client, call: AcceptedCall, type: string): Promise<Outcome> {
+  async #register(asker: Asker, type: string): Promise<Outcome> {
     const { registry, options } = this.#hub;
+    const { client } = asker;
     this.#checkName('agent type', type);
-    const denied = this.#denied(client, call, aboutRegistration(type));
+    const question = aboutRegistration(type);
+    const denied = this.#denied(asker, question);
     if (denied) return denied;
     if (registry.takenFrom(client, type)) return taken(type);
-    if (!client.types.has(type) && client.types.size >= options.maxAgentTypesPerClient)
-      throw new LockwireError(
-        'limit',
-        `this worker has ${client.types.size} agent types, the most there can be`,
-      );
-    return await this.#atHost(client, call, async ask => {
+    return await this.#atHost(asker, question, async ask => {
       if (registry.takenFrom(client, type)) return taken(type);
+      if (!client.types.has(type) && client.types.size >= options.maxAgentTypesPerClient)
+        throw new LockwireError(
+          'limit',
+          `this worker has ${client.types.size} agent types, the most there can be`,
+        );
       // The host may not yet have cleaned up after a worker of ours that had it and is gone.
       const before = registry.ownerOf(type);
       const status = await ask(
@@ -118,14 +123,16 @@ export class Registrations {
     });
   }
 
-  async #subscribe(client: Client, call: AcceptedCall, subscription: Subscription): Promise<Outcome> {
+  async #subscribe(asker: Asker, subscription: Subscription): Promise<Outcome> {
     const { registry, options } = this.#hub;
+    const { client } = asker;
     const { id, topic, prefix, agentType } = subscription;
     this.#checkName('subscription id', id);
     this.#checkName('agent type', agentType);
     if (prefix) this.#checkLength('topic type prefix', topic);
     else this.#checkName('topic type', topic);
-    const denied = this.#denied(client, call, aboutSubscription('subscribe', subscription));
+    const question = aboutSubscription('subscribe', subscription);
+    const denied = this.#denied(asker, question);
     if (denied) return denied;
     if (prefix && topic === '' && !options.emptyPrefix)
       return refused(
@@ -140,15 +147,16 @@ export class Registrations {
         `denied: subscribe agent type ${safeText(agentType, 128)}, which another has`,
         'denied',
       );
-    const subscriber = registry.subscriberOf(id);
-    if (subscriber !== undefined && subscriber !== client)
-      return refused(GrpcStatus.alreadyExists, `subscription ${safeText(id, 128)} exists`, 'invalid');
-    if (!client.subscriptions.has(id) && client.subscriptions.size >= options.maxSubscriptionsPerClient)
-      throw new LockwireError(
-        'limit',
-        `this worker has ${client.subscriptions.size} subscriptions, the most there can be`,
-      );
-    return await this.#atHost(client, call, async ask => {
+    return await this.#atHost(asker, question, async ask => {
+      const subscriber = registry.subscriberOf(id);
+      const before = client.subscriptions.get(id);
+      if ((subscriber !== undefined && subscriber !== client) || (before && !isSame(before, subscription)))
+        return refused(GrpcStatus.alreadyExists, `subscription ${safeText(id, 128)} exists`, 'invalid');
+      if (!before && client.subscriptions.size >= options.maxSubscriptionsPerClient)
+        throw new LockwireError(
+          'limit',
+          `this worker has ${client.subscriptions.size} subscriptions, the most there can be`,
+        );
       const status = await ask('AddSubscription', writeAddition(subscription), false);
       if (status.code !== GrpcStatus.ok) return failed(status, id);
       registry.subscribe(client, subscription);
@@ -157,14 +165,22 @@ export class Registrations {
     });
   }
 
-  async #unsubscribe(client: Client, call: AcceptedCall, id: string): Promise<Outcome> {
+  async #unsubscribe(asker: Asker, id: string): Promise<Outcome> {
+    const { client } = asker;
     const subscription = client.subscriptions.get(id);
     // Whether another has it is not told.
-    if (subscription === undefined)
-      return refused(GrpcStatus.notFound, `this worker has no subscription ${safeText(id, 128)}`, 'invalid');
-    const denied = this.#denied(client, call, aboutSubscription('unsubscribe', subscription));
+    const none = refused(
+      GrpcStatus.notFound,
+      `this worker has no subscription ${safeText(id, 128)}`,
+      'invalid',
+    );
+    if (subscription === undefined) return none;
+    const question = aboutSubscription('unsubscribe', subscription);
+    const denied = this.#denied(asker, question);
     if (denied) return denied;
-    return await this.#atHost(client, call, async ask => {
+    return await this.#atHost(asker, question, async ask => {
+      // A change of the rules may have taken it, and somebody else the id.
+      if (client.subscriptions.get(id) !== subscription) return none;
       const status = await ask('RemoveSubscription', encodeRemoveSubscriptionRequest({ id }), false);
       if (status.code !== GrpcStatus.ok) return failed(status, id);
       this.#hub.unsubscribe(client, id);
@@ -173,25 +189,33 @@ export class Registrations {
   }
 
   /** The client's own: the host would give everybody's. */
-  #list(client: Client, call: AcceptedCall): Outcome & { readonly list?: Uint8Array } {
-    const denied = this.#denied(client, call, aboutList);
+  #list(asker: Asker): Outcome & { readonly list?: Uint8Array } {
+    const denied = this.#denied(asker, aboutList);
     if (denied) return denied;
-    return { ...done, list: writeList(client.subscriptions.values()) };
+    return { ...done, list: writeList(asker.client.subscriptions.values()) };
   }
 
-  /** In the client's turn, once the host's side of its channel stands. */
+  /**
+   * In the client's turn, once the host's side of its channel stands. Until then, and until the host answers, the rules
+   * may change and the client may go: what nobody waits for is not begun, and what is not permitted any more is taken back.
+   */
   async #atHost(
-    client: Client,
-    call: AcceptedCall,
+    asker: Asker,
+    question: Question,
     work: (
       ask: (method: UnaryMethod, message: Uint8Array, patiently: boolean) => Promise<Status>,
     ) => Promise<Outcome>,
   ): Promise<Outcome> {
     const { options, ports } = this.#hub;
+    const { client, call } = asker;
     const { channel } = client;
     if (channel && !(await new Promise<boolean>(resolve => channel.settled(resolve))))
       return refused(GrpcStatus.unavailable, 'the AutoGen host can’t be reached now', 'not-held');
     return await client.inTurn(options.waitingCalls, async () => {
+      if (!asker.wanted()) return refused(GrpcStatus.cancelled, 'nobody waits for it any more', 'not-held');
+      const denied = this.#denied(asker, question);
+      if (denied) return denied;
+      const generation = call.generation();
       const { hostId, epoch } = client;
       const outcome = await work((method, message, patiently) =>
         this.#ask(client, { call, method, hostId, message }, patiently),
@@ -201,6 +225,7 @@ export class Registrations {
       if (client.channel === undefined && client.epoch === epoch) client.loose = true;
       // The channel went in the meantime: what the host cleaned up may have been before this.
       if (client.epoch !== epoch) void sweep(ports, client, hostId);
+      if (call.generation() !== generation) judgeAnew(this.#hub, client);
       return outcome;
     });
   }
@@ -233,7 +258,7 @@ export class Registrations {
     }
   }
 
-  #denied(client: Client, call: AcceptedCall, question: Question): Outcome | undefined {
+  #denied({ client, call }: Asker, question: Question): Outcome | undefined {
     const decision = client.decisions.ask(call, question);
     if (decision.allow) return undefined;
     const text = denialText(question, decision);
@@ -252,6 +277,10 @@ export class Registrations {
     if (bytes > maxNameBytes)
       throw new LockwireError('protocol', `${what} is ${bytes} bytes long, the most is ${maxNameBytes}`);
   }
+}
+
+function isSame(a: Subscription, b: Subscription): boolean {
+  return a.topic === b.topic && a.prefix === b.prefix && a.agentType === b.agentType;
 }
 
 /** By whom is not told. */

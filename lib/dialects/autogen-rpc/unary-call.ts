@@ -19,8 +19,8 @@ export interface Answer {
 export interface UnaryOptions {
   readonly maxMessageBytes: number;
   readonly timeoutMs: number;
-  /** Answers the one message of the request. A rejection is a bug of ours. */
-  handle(message: Uint8Array): Promise<Answer>;
+  /** Answers the one message of the request, as long as somebody waits for that. A rejection is a bug of ours. */
+  handle(message: Uint8Array, wanted: () => boolean): Promise<Answer>;
   /** The last word: answered or gone, and nothing is done for it any more. */
   over(): void;
 }
@@ -115,7 +115,7 @@ export class UnaryCall implements CallEvents {
   async #handle(message: Uint8Array): Promise<void> {
     this.#handling = true;
     try {
-      this.#finish(await this.#options.handle(message));
+      this.#finish(await this.#options.handle(message, () => !this.#over));
     } catch (error) {
       this.#ports.log.error(
         { error: messageOf(error) },

@@ -141,3 +141,20 @@ void t.test('agent types and subscriptions of one client are bounded', async t =
   t.match(await callee.register('x'.repeat(65)), { status: 3, text: /65 bytes long, the most is 64/ });
   t.equal((await callee.register('')).status, 3);
 });
+
+void t.test('a subscription id stands for one subscription, also where the host takes it again', async t => {
+  const { world, caller, callee } = await callerAndCallee();
+  t.equal((await callee.subscribe('s-1', 'news', 'echo')).status, 0);
+  for (let at = 0; at < 50; at += 1) {
+    world.host.subscriptions.delete('s-1');
+    t.equal((await callee.subscribe('s-1', `topic-${at}`, 'echo')).status, 6);
+    t.equal((await callee.subscribePrefix('s-1', 'news', 'echo')).status, 6);
+  }
+  t.equal((await callee.subscribe('s-1', 'news', 'echo')).status, 0, 'the same one once more');
+  t.strictSame(await callee.list(), ['s-1']);
+  caller.publish('news', { id: 'honest' });
+  await settled();
+  t.strictSame(callee.events, ['honest']);
+  t.equal((await callee.unsubscribe('s-1')).status, 0);
+  t.equal((await callee.subscribe('s-1', 'weather', 'echo')).status, 0);
+});
