@@ -132,6 +132,10 @@ export class Channel implements LiveChannel, CallEvents {
     this.#congestion.tell(sender);
   }
 
+  forgetSender(sender: LiveChannel): void {
+    this.#congestion.forget(sender);
+  }
+
   eased(other: LiveChannel): void {
     if (this.#slowedBy.delete(other)) this.#settle();
   }
@@ -139,6 +143,7 @@ export class Channel implements LiveChannel, CallEvents {
   flush(): void {
     if (this.#over) return;
     this.#outbox.flush();
+    if (this.#clientEnded && this.#early === undefined) this.#endReading();
     this.#settle();
   }
 
@@ -340,6 +345,8 @@ export class Channel implements LiveChannel, CallEvents {
     client.freshHostId();
     this.#hub.pending.closeAll(p => p.caller === client);
     this.#hub.failWrittenFor(client, 'the worker that was asked has gone');
+    for (const other of this.#slowedBy) other.forgetSender(this);
+    this.#slowedBy.clear();
     this.#congestion.close();
     this.#noteTrouble();
     this.#hub.clients.left(client);

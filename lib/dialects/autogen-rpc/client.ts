@@ -27,6 +27,8 @@ export interface LiveChannel {
   answer(response: Pieces): void;
   /** Tells the sender once when it is congested no more, or gone. */
   whenEased(sender: LiveChannel): void;
+  /** The sender does not wait for that any more. */
+  forgetSender(sender: LiveChannel): void;
   /** One that it waited for takes again. */
   eased(other: LiveChannel): void;
   /** Held messages may go on. */

@@ -44,6 +44,11 @@ export class Congestion {
     this.#senders.add(sender);
   }
 
+  /** It is gone: it may be long until there is something to tell. */
+  forget(sender: LiveChannel): void {
+    this.#senders.delete(sender);
+  }
+
   /** After something was written. */
   look(): void {
     if (this.#now || this.#writer.unsentBytes < this.#limits.congestedBytes) return;

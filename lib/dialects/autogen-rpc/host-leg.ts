@@ -36,6 +36,8 @@ export class HostLeg implements CallEvents {
   #wire: { readonly stream: CallStream; readonly writer: StreamWriter; readonly debt: Debt } | undefined;
   #status: Status | undefined;
   #gone = false;
+  /** What is written behind the end is never taken: it would wait for good, and keep the host's credit. */
+  #ended = false;
 
   constructor(hostId: string, { buffers, maxMessageBytes, slackBytes }: LegPorts, handler: LegHandler) {
     this.hostId = hostId;
@@ -64,16 +66,17 @@ export class HostLeg implements CallEvents {
   }
 
   write(pieces: Pieces): void {
-    this.#wire?.writer.message(pieces);
+    if (!this.#ended) this.#wire?.writer.message(pieces);
   }
 
   /** An answer of ours to the host, for one of its requests. */
   answer(pieces: Pieces): void {
-    this.#wire?.writer.answer(pieces);
+    if (!this.#ended) this.#wire?.writer.answer(pieces);
   }
 
   /** The client sends no more. */
   endWriting(): void {
+    this.#ended = true;
     this.#wire?.stream.end();
   }
 

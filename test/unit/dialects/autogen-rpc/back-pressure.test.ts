@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import { type Metrics, noMetrics } from '../../../../lib/core/ports.ts';
 import { AutogenMetrics } from '../../../../lib/dialects/autogen-rpc/metrics.ts';
@@ -147,4 +149,26 @@ void t.test('grpc-timeout ends a channel and a unary call with DEADLINE_EXCEEDED
   await world.pass(2_100);
   t.equal(open.ending?.status, 4);
   t.equal(unary.ending?.status, 4);
+});
+
+void t.test('of 200 publishers that come, are slowed and go, a frozen subscriber keeps none', async t => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const { world, callee } = await callerAndCallee();
+  await callee.subscribe('s-1', 'news', 'echo');
+  opened(callee).frozen = true;
+  const gone: WeakRef<object>[] = [];
+  for (let at = 0; at < 200; at += 1) {
+    const publisher = world.worker(`publisher-${at}`);
+    const { end } = await publisher.open();
+    publisher.publish('news', { bytes: 8_192 });
+    await settled();
+    end.reset(8);
+    gone.push(new WeakRef(end));
+  }
+  await world.pass(6_000, 1_000);
+  t.equal(opened(callee).ending, undefined, 'it is still waited for');
+  collect();
+  const kept = gone.filter(end => end.deref() !== undefined).length;
+  t.ok(kept < 10, `${kept} of 200 are kept`);
 });

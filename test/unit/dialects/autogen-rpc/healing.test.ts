@@ -255,3 +255,25 @@ void t.test('a refusal of the host’s is the client’s to see, without ids', a
   await settled();
   t.strictSame(worker.channel?.ending, { status: 7, text: 'not for …', decision: undefined });
 });
+
+void t.test(
+  'a worker that sends no more while its message is held: it goes on, and then the end',
+  async t => {
+    const { world, caller, callee } = await callerAndCallee();
+    world.host.slow = [];
+    world.host.channels.get(callee.hostId)?.end.cut('connection reset');
+    await world.pass(500);
+    caller.rpc('1', 'echo');
+    caller.channel?.end.end();
+    await settled();
+    const leg = world.host.channels.get(caller.hostId)?.end.other;
+    t.equal(leg?.ended, false, 'while the callee is reached anew');
+    const asked = world.host.slow.splice(0);
+    world.host.slow = undefined;
+    for (const ask of asked) ask();
+    await world.pass(500);
+    t.equal(leg?.ended, true);
+    t.equal(callee.requests.length, 1);
+    t.strictSame(caller.answers, { 1: '' }, 'it still hears');
+  },
+);
