@@ -59,7 +59,7 @@ export class UpstreamPools {
   own(target: Target, own: OwnPorts): Upstreams {
     const { clock } = this.#ports;
     const { limits, pool } = this;
-    return new Upstreams(ownUpstream, { clock, limits, pool, name: target.name, ...own });
+    return new Upstreams(ownUpstream, { clock, limits, pool, ...namedAndProbed(target), ...own });
   }
 
   shared(target: Target): Upstreams {
@@ -70,7 +70,7 @@ export class UpstreamPools {
     const { clock } = this.#ports;
     const { limits, pool } = this;
     const open = (): Promise<ByteStream> => this.dial(target, 'loopback', `shared:${target.name}`);
-    const upstreams = new Upstreams(sharedUpstream, { clock, limits, pool, name: target.name, open });
+    const upstreams = new Upstreams(sharedUpstream, { clock, limits, pool, ...namedAndProbed(target), open });
     this.#shared.set(target.name, { target, upstreams });
     return upstreams;
   }
@@ -106,6 +106,11 @@ export class UpstreamPools {
     for (const { upstreams } of this.#shared.values()) upstreams.close(reason);
     this.#shared.clear();
   }
+}
+
+/** Behind a tunnel nothing is probed: it has PINGs of its own, and a stream outlives 60 s without a network. */
+function namedAndProbed({ name, upstream }: Target): { name: string; probed: boolean } {
+  return { name, probed: upstream.kind === 'dial' };
 }
 
 /** What the upstream is told: its own name, where it was dialled by one; else what the client said. */

@@ -31,6 +31,8 @@ export interface RigOptions {
   readonly upstreams?: Upstreams;
   /** The upstream's bytes, in place of a socket to `backend`. */
   readonly open?: () => Promise<ByteStream>;
+  /** As a target that is dialled, and not reached through a tunnel. */
+  readonly probed?: boolean;
 }
 
 export interface Rig {
@@ -98,6 +100,7 @@ export async function startRig(backendPort: number, options: RigOptions = {}): P
       pool: noGrowth,
       name: 'backend',
       open,
+      probed: options.probed ?? false,
     });
   const shared = options.upstreams ?? (options.shared && upstreamsOf(options.shared));
   const server: Server = createTcp({ allowHalfOpen: true }, socket => {

@@ -17,6 +17,7 @@ import { ErrorCode, errorName, maxWindowBytes, preface, SettingId } from '../../
 import { FloodGuard } from './flood-guard.ts';
 import { FrameWriter } from './frame-writer.ts';
 import type { HeldShare } from './held-budget.ts';
+import { Keepalive, type KeepaliveHost } from './keepalive.ts';
 import type { FloodLimits, Http2Limits } from './options.ts';
 import type { GrowthPool } from './receive-window.ts';
 import { RecentResets } from './recent-resets.ts';
@@ -28,6 +29,11 @@ export interface ConnectionPorts {
   readonly limits: Http2Limits;
   readonly pool: GrowthPool;
   readonly held: HeldShare;
+  /**
+   * Whether a silent peer is sent PINGs, and ended where it answers none. Not where a tunnel carries it, which has its own
+   * and outlives a lost network; and no client, whose library may read only when its program does: TCP asks its kernel.
+   */
+  readonly probed?: boolean;
 }
 
 /** Whoever a connection belongs to. */
@@ -46,6 +52,9 @@ const nobody: StreamHandler = { headers() {}, data() {}, end() {}, sent() {}, do
 /** After this id a client has none left (RFC 9113 section 5.1.1). */
 const lastStreamId = 0x7fffffff;
 
+/** What the PINGs of a keepalive carry: 8 B. */
+const keepaliveBytes = Buffer.from('lockwire');
+
 /** A WINDOW_UPDATE by less has to be paid for: it can make us send a frame for each byte (CVE-2019-9511). */
 const smallIncrement = 1_024;
 
@@ -58,7 +67,7 @@ const smallIncrement = 1_024;
  *     └──── the byte stream's end ──────────────────────────────────────────────────────────▲
  * ```
  */
-export class Http2Connection implements FrameSink, StreamHost {
+export class Http2Connection implements FrameSink, StreamHost, KeepaliveHost {
   readonly role: 'server' | 'client';
   readonly limits: Http2Limits;
   readonly pool: GrowthPool;
@@ -72,6 +81,7 @@ export class Http2Connection implements FrameSink, StreamHost {
   readonly #hpack: HpackDecoder;
   readonly #guard: FloodGuard;
   readonly #resets: RecentResets;
+  readonly #keepalive: Keepalive | undefined;
   readonly #streams = new Map<number, Http2Stream>();
   #state: 'open' | 'draining' | 'ending' | 'closed' = 'open';
   #prefaceBytes = 0;
@@ -97,8 +107,9 @@ export class Http2Connection implements FrameSink, StreamHost {
   #dataEnds = false;
   /** No byte of it has come, and padding is none. */
   #dataBare = false;
-  /** DATA that came with bytes. */
+  /** DATA that came with bytes, and header sections that came. */
   #usefulFrames = 0;
+  #headerBlocks = 0;
   #settingsSentMs = 0;
   #roundTripMs = 0;
   #settingsTimer: Timer | undefined;
@@ -114,7 +125,7 @@ export class Http2Connection implements FrameSink, StreamHost {
   #bytesOut = 0;
 
   constructor(role: 'server' | 'client', stream: ByteStream, owner: ConnectionOwner, ports: ConnectionPorts) {
-    const { clock, limits, pool, held } = ports;
+    const { clock, limits, pool, held, probed } = ports;
     this.role = role;
     this.limits = limits;
     this.pool = pool;
@@ -127,6 +138,7 @@ export class Http2Connection implements FrameSink, StreamHost {
     this.#hpack = new HpackDecoder(limits.headers);
     this.#guard = new FloodGuard(clock, limits.flood, () => this.#useful());
     this.#resets = new RecentResets(limits.maxRememberedResets);
+    if (probed === true) this.#keepalive = new Keepalive(clock, this);
   }
 
   get streamCount(): number {
@@ -139,6 +151,18 @@ export class Http2Connection implements FrameSink, StreamHost {
 
   get bytesOut(): number {
     return this.#bytesOut;
+  }
+
+  get framesIn(): number {
+    return this.#usefulFrames + this.#headerBlocks;
+  }
+
+  get framesOut(): number {
+    return this.writer.usefulFrames + this.writer.headerBlocks;
+  }
+
+  get unflushedBytes(): number {
+    return this.writer.unflushedBytes;
   }
 
   get roundTripMs(): number {
@@ -209,6 +233,7 @@ export class Http2Connection implements FrameSink, StreamHost {
   /** A client's next stream; the caller has looked at `hasRoom`, and begins it at once. What waits in it counts as `held`. */
   open(handler: StreamHandler, held: HeldShare): Http2Stream {
     if (!this.#greeted) this.#greet();
+    this.#keepalive?.asked();
     const stream = new Http2Stream(this, this.#nextStream, this.peer.initialWindowBytes, handler, held);
     this.#nextStream += 2;
     this.#streams.set(stream.id, stream);
@@ -233,6 +258,7 @@ export class Http2Connection implements FrameSink, StreamHost {
 
   #received(chunk: Uint8Array): void {
     this.#bytesIn += chunk.byteLength;
+    this.#keepalive?.heard();
     if (this.#state !== 'ending' && this.#state !== 'closed') {
       try {
         const rest =
@@ -275,6 +301,7 @@ export class Http2Connection implements FrameSink, StreamHost {
     this.#bytesOut += bytes;
     const full = !this.#takesRequests;
     this.writer.flushed(bytes);
+    this.#keepalive?.flushed(bytes);
     if (full && this.#takesRequests) this.#owner.changed();
   }
 
@@ -291,6 +318,7 @@ export class Http2Connection implements FrameSink, StreamHost {
     this.#frameTimer?.cancel();
     this.#lingerTimer?.cancel();
     this.#coolTimer?.cancel();
+    this.#keepalive?.close();
     this.writer.stop();
     this.#abandonAll({ code: ErrorCode.cancel, text: reason.text || 'the connection was closed' });
     this.#owner.closed(this.#reason ?? reason);
@@ -362,6 +390,7 @@ export class Http2Connection implements FrameSink, StreamHost {
 
   headers(streamId: number, block: Uint8Array, endStream: boolean, dependsOn: number): void {
     this.#firstIsSettings();
+    this.#headerBlocks += 1;
     // Always decoded: the table must stay in step with the peer's.
     const decoded = this.#hpack.decode(block);
     const stream = this.#streams.get(streamId);
@@ -485,6 +514,16 @@ export class Http2Connection implements FrameSink, StreamHost {
     this.#spend('resets', text);
     if (streamId > this.#lastPeerStream && this.role === 'server') this.#lastPeerStream = streamId;
     this.writer.control(rstStreamFrame(streamId, errorCode));
+  }
+
+  // KeepaliveHost.
+
+  sendPing(): void {
+    this.writer.control(pingFrame(keepaliveBytes, false));
+  }
+
+  silent(text: string): void {
+    this.#end(ErrorCode.noError, { code: 'unavailable', text });
   }
 
   // StreamHost.
@@ -649,6 +688,7 @@ export class Http2Connection implements FrameSink, StreamHost {
     // What ends a stream may have ended the connection with it.
     if (this.#state === 'ending' || this.#state === 'closed') return;
     this.#state = 'ending';
+    this.#keepalive?.close();
     this.#reason = reason;
     const cut: StreamCut = { code: ErrorCode.cancel, text: reason.text || 'the connection was closed' };
     this.#abandonAll(cut);

@@ -22,6 +22,14 @@ export interface Http2Limits {
   readonly settingsTimeoutMs: number;
   /** From the first byte of a frame other than DATA, with its CONTINUATIONs, to its last; of the preface too. */
   readonly frameTimeoutMs: number;
+  /** Of a peer that is probed: nothing was read for so long while streams live, or a request was answered by nothing; then it is sent a PING. */
+  readonly keepaliveIntervalMs: number;
+  /** Nothing was read for so long after the PING: the connection is over. */
+  readonly keepaliveTimeoutMs: number;
+  /** Between two PINGs with neither HEADERS nor DATA of the peer's before the second: gRPC's servers permit one in 5 minutes. */
+  readonly keepaliveSpacingMs: number;
+  /** PINGs that come sooner than that, for something new that is asked: gRPC's servers permit 2. */
+  readonly maxHastyPings: number;
   /** Between our GOAWAY for an error and the end of the connection. */
   readonly lingerMs: number;
   /** How long a stream that we reset takes a place among those of its upstream connection. */
@@ -57,6 +65,10 @@ export const http2Defaults: Http2Limits = {
   maxOutputBytes: 1_048_576,
   settingsTimeoutMs: 10_000,
   frameTimeoutMs: 10_000,
+  keepaliveIntervalMs: 15_000,
+  keepaliveTimeoutMs: 10_000,
+  keepaliveSpacingMs: 310_000,
+  maxHastyPings: 1,
   lingerMs: 1_000,
   resetCoolMs: 100,
   maxRememberedResets: 1_024,
