@@ -30,6 +30,7 @@ export class ClientCall implements CallStream, LiveRequest {
   readonly #stream: Http2Stream;
   readonly #host: ClientCallHost;
   #handler: CallHandler | undefined;
+  #heldHeadBytes = 0;
   #answering = false;
   #over = false;
 
@@ -47,7 +48,8 @@ export class ClientCall implements CallStream, LiveRequest {
   }
 
   start(events: CallEvents): void {
-    const { early, ended } = this.#exchange.handOver();
+    const { early, headBytes, ended } = this.#exchange.handOver();
+    this.#heldHeadBytes = headBytes;
     const handler = new CallHandler(
       events,
       () => this.#stream,
@@ -112,6 +114,7 @@ export class ClientCall implements CallStream, LiveRequest {
   #finish(): void {
     if (this.#over) return;
     this.#over = true;
+    this.held.give(this.#heldHeadBytes);
     this.bearer.live.delete(this);
     this.#host.over(this);
   }

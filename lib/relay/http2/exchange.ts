@@ -25,6 +25,14 @@ export interface ExchangeHost {
   refused(exchange: Exchange, refusal: Refusal): void;
 }
 
+/** What a call's new owner has to go on with. */
+interface HandedOver {
+  readonly early: OutputBuffer | undefined;
+  /** To be given back to the stream's share once the header list is not read any more. */
+  readonly headBytes: number;
+  readonly ended: boolean;
+}
+
 /**
  * One request and its response: a client's stream joined with one of the upstream's. Bytes go straight across; what
  * has to wait, waits in the stream that sends it, and the credit of the one that received it is given back then.
@@ -100,14 +108,16 @@ export class Exchange implements LiveRequest {
     upstreams.acquire(this);
   }
 
-  /** The client's stream goes to a dialect, with what came of it so far. */
-  handOver(): { readonly early: OutputBuffer | undefined; readonly ended: boolean } {
+  /** The client's stream goes to a dialect, with what came of it so far, and with what its header list holds. */
+  handOver(): HandedOver {
     const early = this.#early;
+    const headBytes = this.#heldHeadBytes;
     this.#early = undefined;
+    this.#heldHeadBytes = 0;
     this.client.held.give(early?.byteLength ?? 0);
     this.#finish();
     // Where the end is still to be told, the stream tells it.
-    return { early, ended: this.client.peerEnded };
+    return { early, headBytes, ended: this.client.peerEnded };
   }
 
   get principal(): string {

@@ -53,3 +53,37 @@ t.test(
     t.equal(rig.relays[0]?.liveCount, 0);
   },
 );
+
+t.test('a header list of 9,000 B stays counted as long as the dialect has the call', async t => {
+  const backend = await startBackend();
+  const rig = await startRig(backend.port, {
+    judge: (_head, forward) => {
+      const take = (taken: ClientCall): boolean => {
+        echo(taken);
+        return true;
+      };
+      return { ...forward, take } as Verdict;
+    },
+  });
+  t.teardown(async () => {
+    await rig.close();
+    await backend.close();
+  });
+  const client = await rig.client();
+  const request = client.request({ ...grpcHeaders, ':path': '/s/m', 'x-large': 'x'.repeat(9_000) });
+  request.write('some');
+  await new Promise(resolve => request.once('data', resolve));
+  t.ok(rig.held.heldBytes > 9_000, `${rig.held.heldBytes} B`);
+  request.resume();
+  request.end();
+  await new Promise(resolve => request.once('close', resolve));
+  t.equal(rig.held.heldBytes, 0);
+  const cut = client.request({ ...grpcHeaders, ':path': '/s/m', 'x-large': 'x'.repeat(9_000) });
+  cut.write('some');
+  await new Promise(resolve => cut.once('data', resolve));
+  t.ok(rig.held.heldBytes > 9_000);
+  cut.close(8);
+  await new Promise(resolve => cut.once('close', resolve));
+  await new Promise<void>(resolve => client.ping(() => resolve()));
+  t.equal(rig.held.heldBytes, 0, 'nor is it after a reset');
+});
