@@ -1,3 +1,4 @@
+import type { CloseReason } from '../../core/session.ts';
 import { lengthOf, type Pieces } from './messages.ts';
 import type { Pending } from './pending-requests.ts';
 
@@ -9,6 +10,8 @@ export interface Outbound<Client extends object> {
   readonly pending: Pending<Client> | undefined;
   /** The topic of a publish. */
   readonly topicType: string;
+  /** Why the rules of now forbid it; undefined where they don't. */
+  denied(): (CloseReason & { readonly decision: string }) | undefined;
 }
 
 interface Entry<Client extends object> {

@@ -12,12 +12,8 @@ import { sweep } from './sweep.ts';
  */
 export function judgeAnew(hub: Hub, client: Client): void {
   const { channel } = client;
-  let lost = false;
-  for (const type of [...client.types]) {
-    if (!isDenied(hub, client, aboutRegistration(type))) continue;
-    hub.disown(client, type);
-    lost = true;
-  }
+  const types = [...client.types].filter(type => isDenied(hub, client, aboutRegistration(type)));
+  let lost = types.length > 0;
   for (const subscription of [...client.subscriptions.values()]) {
     if (!isDenied(hub, client, aboutSubscription('subscribe', subscription))) continue;
     hub.unsubscribe(client, subscription.id);
@@ -25,9 +21,10 @@ export function judgeAnew(hub: Hub, client: Client): void {
     if (channel?.stands) void removeAtHost(hub, client, subscription.id);
     else lost = true;
   }
-  if (!lost) return;
-  if (channel) channel.reopen('a registration is not permitted any more');
-  else if (client.loose) startAfresh(hub, client);
+  if (lost && channel) channel.reopen('a registration is not permitted any more');
+  else if (lost && client.loose) startAfresh(hub, client);
+  // Only now: whoever waits for an answer of theirs was told by that.
+  for (const type of types) hub.disown(client, type);
 }
 
 /** The host has it all in the name of a client without a channel: that name ends, and the channel to come makes it anew. */

@@ -57,7 +57,7 @@ export class Outbox {
     for (let first = this.#held.first; first && this.#mayGo(first); first = this.#held.first) {
       this.#held.shift();
       // Its caller may have been answered since: too late is never.
-      if (first.pending === undefined || this.#hub.pending.get(first.pending.id)) this.#write(first);
+      if (first.pending === undefined || this.#hub.pending.get(first.pending.id)) this.#writeHeld(first);
     }
     this.#arm();
   }
@@ -79,6 +79,15 @@ export class Outbox {
     if (this.#hub.troubled.size === 0) return true;
     for (const client of this.#recipients(message)) if (client.channel?.reaching) return false;
     return true;
+  }
+
+  /** The rules may have changed while it was held. */
+  #writeHeld(message: Outbound<Client>): void {
+    const denied = message.denied();
+    if (denied === undefined) return this.#write(message);
+    this.#hub.count(message.operation, 'denied');
+    if (message.pending) this.#hub.fail(message.pending, denied.text);
+    this.#hub.notice(this.#client, denied);
   }
 
   #write(message: Outbound<Client>): void {

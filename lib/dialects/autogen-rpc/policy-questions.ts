@@ -46,6 +46,7 @@ export class Decisions {
   readonly #maxEntries: number;
   readonly #known = new Map<string, Decision>();
   #generation = Number.NaN;
+  #call: AcceptedCall | undefined;
 
   constructor(target: string, maxEntries: number) {
     this.#target = target;
@@ -58,8 +59,10 @@ export class Decisions {
 
   ask(call: AcceptedCall, question: Question): Decision {
     const generation = call.generation();
-    if (generation !== this.#generation) {
+    // Generations of two calls can't be compared: they may have come over two connections.
+    if (generation !== this.#generation || call !== this.#call) {
       this.#known.clear();
+      this.#call = call;
       this.#generation = generation;
     }
     const { operation, type, name, context } = question;

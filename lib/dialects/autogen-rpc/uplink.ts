@@ -90,7 +90,8 @@ export class Uplink implements MessageSink {
         `a request id of ${requestId.length} characters, the most is ${maxRequestIdBytes}`,
         'invalid',
       );
-    const denied = this.#deniedText(aboutAgent('rpc', target));
+    const question = aboutAgent('rpc', target);
+    const denied = this.#deniedText(question);
     if (denied) return this.#refuse('rpc', requestId, denied.text, 'denied', denied);
     if (!isOwnSender(this.#client, source))
       return this.#refuse(
@@ -114,7 +115,13 @@ export class Uplink implements MessageSink {
       this.#hub.pending.close(pending);
       return this.#refuse('rpc', requestId, tooLongText(lengthOf(pieces), up), 'too-large');
     }
-    this.#ports.send({ pieces, operation: 'rpc', pending, topicType: '' });
+    this.#ports.send({
+      pieces,
+      operation: 'rpc',
+      pending,
+      topicType: '',
+      denied: () => this.#deniedText(question),
+    });
   }
 
   #response(message: ResponseMessage): void {
@@ -137,7 +144,8 @@ export class Uplink implements MessageSink {
 
   #event(message: EventMessage): void {
     const { topicType, topicSource, sender } = message;
-    const denied = this.#deniedText(aboutPublish(topicType, topicSource));
+    const question = aboutPublish(topicType, topicSource);
+    const denied = this.#deniedText(question);
     if (denied) return this.#drop('publish', denied.text, 'denied', denied);
     if (!isOwnSender(this.#client, sender) && !this.#isNobody(sender))
       return this.#drop(
@@ -148,7 +156,13 @@ export class Uplink implements MessageSink {
     const pieces = message.pieces();
     const { up } = this.#hub.options.maxMessageBytes;
     if (lengthOf(pieces) > up) return this.#drop('publish', tooLongText(lengthOf(pieces), up), 'too-large');
-    this.#ports.send({ pieces, operation: 'publish', pending: undefined, topicType });
+    this.#ports.send({
+      pieces,
+      operation: 'publish',
+      pending: undefined,
+      topicType,
+      denied: () => this.#deniedText(question),
+    });
   }
 
   /** What AutoGen's runtime writes where it has no sender: nobody's, as long as nobody is called so. */

@@ -41,3 +41,12 @@ t.test('a question of 3 MiB is decided each time, and takes no memory', async t 
   t.equal(asked(), 6);
   t.equal(decisions.size, 0);
 });
+
+t.test('what one call was told is not remembered for another, whose generation counts apart', async t => {
+  const decisions = new Decisions('autogen', 1_024);
+  const one = counting();
+  const other = counting();
+  for (const { call } of [one, one, other, other, one]) decisions.ask(call, aboutPublish('news', 's'));
+  t.equal(one.asked(), 2);
+  t.equal(other.asked(), 1);
+});

@@ -146,3 +146,43 @@ void t.test('what came by a stream that did not come to stand can’t be answere
   await settled();
   t.strictSame(caller.answers, { 1: '' });
 });
+
+void t.test('messages that were permitted and are held go by the rules of when they go', async t => {
+  const { world, caller, callee } = await callerAndCallee();
+  await callee.register('other');
+  await callee.subscribe('s-1', 'news', 'other');
+  await callee.subscribe('s-2', 'weather', 'other');
+  world.host.down = true;
+  world.host.cutAll();
+  await settled();
+  caller.rpc('1', 'echo');
+  caller.publish('news', { id: 'secret' });
+  caller.rpc('2', 'other');
+  caller.publish('weather', { id: 'honest' });
+  await settled();
+  t.equal(world.dialect.describe().heldMessages, 4);
+  take(
+    world,
+    ({ id, context: { operation } }) =>
+      (operation === 'rpc' && id === 'autogen/echo') || (operation === 'publish' && id === 'autogen/news'),
+  );
+  world.host.down = false;
+  await world.pass(3_000);
+  t.match(caller.answers, { 1: 'denied: rpc type=echo (default-deny), decision 7f3a91c2', 2: '' });
+  t.strictSame(callee.events, ['honest']);
+  t.equal(world.count('rpc', 'denied'), 1);
+  t.equal(world.count('publish', 'denied'), 1);
+  t.match(caller.notices.at(-1), { code: 'denied', decision: '7f3a91c2' });
+  t.match(world.dialect.describe(), { heldMessages: 0, pendingRequests: 0 });
+});
+
+void t.test('whoever asked an agent that is not permitted any more hears so at once', async t => {
+  const { world, caller } = await callerAndCallee();
+  world.host.mute = true;
+  caller.rpc('1', 'echo');
+  await settled();
+  take(world, a => a.id === 'autogen/echo' && a.context.operation === 'register');
+  await settled();
+  t.match(caller.answers, { 1: /was lost/ });
+  t.equal(world.dialect.describe().pendingRequests, 0);
+});
