@@ -40,6 +40,7 @@ export class SlabQueue {
 
   append(chunk: Uint8Array): void {
     const { byteLength } = chunk;
+    if (byteLength > this.#room) this.#widen(byteLength);
     let at = 0;
     while (at < byteLength) {
       const last = this.#slabs.at(-1);
@@ -88,6 +89,27 @@ export class SlabQueue {
     this.#bytes = 0;
     this.#start = 0;
     this.#end = 0;
+  }
+
+  /** Behind the last byte. */
+  get #room(): number {
+    return (this.#slabs.at(-1)?.byteLength ?? this.#end) - this.#end;
+  }
+
+  /** Moves what waits in the last slab, at most 16 KiB, to one with room for more: a piece more would be a write more. */
+  #widen(more: number): void {
+    const last = this.#slabs.at(-1);
+    if (last === undefined || last.byteLength === largeSlabBytes) return;
+    this.#slabs.pop();
+    const lone = this.#slabs.length === 0;
+    const waiting = last.subarray(lone ? this.#start : 0, this.#end);
+    const slab = takeSlab(waiting.byteLength + more > middleSlabBytes ? largeSlabBytes : middleSlabBytes);
+    slab.set(waiting);
+    if (lone && this.#inUse) this.#spent.push(last);
+    else giveSlab(last);
+    if (lone) this.#start = 0;
+    this.#slabs.push(slab);
+    this.#end = waiting.byteLength;
   }
 
   #open(bytes: number): Uint8Array {
