@@ -282,6 +282,7 @@ export class Channel implements LiveChannel, CallEvents {
     if (this.#clientEnded) this.#endReading();
     this.#settle();
     this.#hub.changed();
+    this.#hub.sweepLeft(this.#call);
   }
 
   #deliver(pieces: Pieces): void {

@@ -1,4 +1,5 @@
 import { safeText } from '../../core/bytes.ts';
+import type { AcceptedCall } from '../../core/ports.ts';
 import type { CloseReason } from '../../core/session.ts';
 import type { Client, LiveChannel } from './client.ts';
 import { Clients } from './clients.ts';
@@ -8,6 +9,11 @@ import type { AutogenOptions, AutogenPorts } from './options.ts';
 import { type Pending, PendingRequests } from './pending-requests.ts';
 import { Registry } from './registry.ts';
 import { sweep } from './sweep.ts';
+
+/** Names at the host that are to be swept, once somebody reaches it; the first one makes room. */
+const maxUnswept = 1_000;
+/** Of them with one channel that is opened: it is somebody else's connection. */
+const sweepsAtATime = 16;
 
 /** What the clients of one target have in common. */
 export class Hub {
@@ -21,6 +27,8 @@ export class Hub {
 
   /** Channels that are not reached, or take less than is sent to them. While there are none, nobody looks for whom a message is. */
   readonly troubled: Set<LiveChannel> = new Set();
+  readonly #unswept = new Set<string>();
+  #sweeps = 0;
 
   constructor(options: AutogenOptions, ports: AutogenPorts) {
     this.options = options;
@@ -77,6 +85,32 @@ export class Hub {
     this.registry.unsubscribe(client, subscription);
   }
 
+  /** The host is made to forget the agent types and subscriptions that came in a name that has no channel. */
+  sweep(call: AcceptedCall, hostId: string): void {
+    this.#sweeps += 1;
+    void sweep(this.ports, call, hostId).then(swept => {
+      this.#sweeps -= 1;
+      if (swept) return;
+      // Its connection to the host went with the client: the next one that comes has another.
+      const [oldest] = this.#unswept;
+      if (this.#unswept.size >= maxUnswept && oldest !== undefined) this.#unswept.delete(oldest);
+      this.#unswept.add(hostId);
+    });
+  }
+
+  /** The host is reached by this call: what could not be swept before is. */
+  sweepLeft(call: AcceptedCall): void {
+    for (const hostId of [...this.#unswept].slice(0, sweepsAtATime)) {
+      this.#unswept.delete(hostId);
+      this.sweep(call, hostId);
+    }
+  }
+
+  /** The host may not yet have forgotten what nobody has any more. */
+  get sweeping(): boolean {
+    return this.#sweeps > 0;
+  }
+
   close(): void {
     this.pending.stop();
     for (const client of [...this.clients.all()]) this.clients.forget(client);
@@ -84,7 +118,7 @@ export class Hub {
 
   #forgotten(client: Client): void {
     this.registry.drop(client);
-    if (client.loose) void sweep(this.ports, client, client.hostId);
+    if (client.loose) this.sweep(client.call, client.hostId);
   }
 
   #late(pending: Pending<Client>): void {

@@ -4,7 +4,6 @@ import type { Client } from './client.ts';
 import { callHost } from './host-unary.ts';
 import type { Hub } from './hub.ts';
 import { aboutRegistration, aboutSubscription, denialText, type Question } from './policy-questions.ts';
-import { sweep } from './sweep.ts';
 
 /**
  * The rules have changed: what a client has registered and may not have any more is taken back. A host can't unregister
@@ -29,7 +28,7 @@ export function judgeAnew(hub: Hub, client: Client): void {
 
 /** The host has it all in the name of a client without a channel: that name ends, and the channel to come makes it anew. */
 function startAfresh(hub: Hub, client: Client): void {
-  void sweep(hub.ports, client, client.hostId);
+  hub.sweep(client.call, client.hostId);
   client.loose = false;
   client.epoch += 1;
   client.freshHostId();

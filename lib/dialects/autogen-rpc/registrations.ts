@@ -25,7 +25,6 @@ import {
 } from './policy-questions.ts';
 import { isTaken, pause } from './replay.ts';
 import { scrubIds } from './scrub.ts';
-import { sweep } from './sweep.ts';
 import type { Answer } from './unary-call.ts';
 
 /** A status, and how the call is counted. */
@@ -113,7 +112,7 @@ export class Registrations {
       const status = await ask(
         'RegisterAgent',
         encodeRegisterAgentRequest({ type }),
-        before !== undefined && before !== client,
+        (before !== undefined && before !== client) || this.#hub.sweeping,
       );
       if (isTaken(status.code)) return taken(type);
       if (status.code !== GrpcStatus.ok) return failed(status, type);
@@ -206,7 +205,7 @@ export class Registrations {
       ask: (method: UnaryMethod, message: Uint8Array, patiently: boolean) => Promise<Status>,
     ) => Promise<Outcome>,
   ): Promise<Outcome> {
-    const { options, ports } = this.#hub;
+    const { options } = this.#hub;
     const { client, call } = asker;
     const { channel } = client;
     if (channel && !(await new Promise<boolean>(resolve => channel.settled(resolve))))
@@ -224,7 +223,7 @@ export class Registrations {
       client.channel?.prove();
       if (client.channel === undefined && client.epoch === epoch) client.loose = true;
       // The channel went in the meantime: what the host cleaned up may have been before this.
-      if (client.epoch !== epoch) void sweep(ports, client, hostId);
+      if (client.epoch !== epoch) this.#hub.sweep(client.call, hostId);
       if (call.generation() !== generation) judgeAnew(this.#hub, client);
       return outcome;
     });

@@ -95,3 +95,31 @@ void t.test(
     t.strictSame(caller.answers, { 1: '' });
   },
 );
+
+void t.test(
+  'types of workers whose connection to the host went with them are swept by whoever comes next',
+  async t => {
+    const world = new World();
+    for (let at = 0; at < 40; at += 1) {
+      const gone = world.worker(`gone-${at}`, { subject: 'alice', session: 'session-a' });
+      await gone.register(`type-${at}`);
+    }
+    world.host.down = true;
+    await world.pass(62_000, 1_000);
+    t.strictSame(world.dialect.describe().clients, []);
+    t.equal(world.host.types.size, 40, 'the host has no idea');
+    world.host.down = false;
+    const honest = world.worker('honest', { subject: 'bob', session: 'session-b' });
+    await honest.open();
+    const call = begin(honest, 'type-0');
+    await world.pass(2_000);
+    t.equal(call.ending?.status, 0, 'it waits for that and has it');
+    t.equal(world.host.types.size, 40 - 16 + 1, 'not all over one connection at once');
+    for (let at = 0; at < 2; at += 1) {
+      const next = world.worker(`next-${at}`, { subject: 'bob', session: 'session-b' });
+      await next.open();
+      await world.pass(2_000);
+    }
+    t.strictSame([...world.host.types], [['type-0', honest.hostId]]);
+  },
+);
