@@ -1,13 +1,6 @@
-import {
-  type AuthorizationAnswer,
-  type CedarValueJson,
-  type EntityJson,
-  isAuthorized,
-  preparsePolicySet,
-  preparseSchema,
-  statefulIsAuthorized,
-} from '@cedar-policy/cedar-wasm/nodejs';
+import type { AuthorizationAnswer, CedarValueJson, EntityJson } from '@cedar-policy/cedar-wasm/nodejs';
 import { invariant, LockwireError, messageOf } from '../../core/errors.ts';
+import { askEngine, engineGeneration } from './engine.ts';
 import type { RuleSet } from './load-policies.ts';
 import { maxRequestChars } from './options.ts';
 import { policySchema } from './schema.ts';
@@ -23,7 +16,8 @@ export interface Verdict {
 }
 
 const schemaName = 'lockwire';
-let schemaReady = false;
+/** Of the engine that has the schema. */
+let schemaGeneration = 0;
 let prepared = 0;
 
 /**
@@ -34,14 +28,15 @@ export class PreparedRules {
   #name: string;
   #spare: string;
   #rules: RuleSet;
+  /** Of the engine that has them. */
+  #generation: number;
   #preparations = 0;
 
   constructor(rules: RuleSet) {
     prepared += 1;
     this.#name = `rules-${prepared}-a`;
     this.#spare = `rules-${prepared}-b`;
-    prepareSchema();
-    prepareRules(this.#name, rules);
+    this.#generation = prepareRules(this.#name, rules);
     this.#rules = rules;
   }
 
@@ -54,7 +49,7 @@ export class PreparedRules {
    * `config` where Cedar can't take them.
    */
   prepare(rules: RuleSet): () => void {
-    prepareRules(this.#spare, rules);
+    const generation = prepareRules(this.#spare, rules);
     this.#preparations += 1;
     const own = this.#preparations;
     return () => {
@@ -64,32 +59,43 @@ export class PreparedRules {
       );
       [this.#name, this.#spare] = [this.#spare, this.#name];
       this.#preparations += 1;
+      this.#generation = generation;
       this.#rules = rules;
     };
   }
 
   /** Never throws: what can't be asked is denied. */
   decide(request: PolicyRequest): Verdict {
-    return judge(this.#rules, request, call =>
-      statefulIsAuthorized({
-        ...call,
-        preparsedSchemaName: schemaName,
-        validateRequest: true,
-        preparsedPolicySetId: this.#name,
-      }),
-    );
+    return judge(this.#rules, request, call => {
+      this.#renew();
+      return askEngine(({ statefulIsAuthorized }) =>
+        statefulIsAuthorized({
+          ...call,
+          preparsedSchemaName: schemaName,
+          validateRequest: true,
+          preparsedPolicySetId: this.#name,
+        }),
+      );
+    });
+  }
+
+  /** Whatever broke the engine, the policies in force are put into the one that took its place. */
+  #renew(): void {
+    if (this.#generation !== engineGeneration()) this.#generation = prepareRules(this.#name, this.#rules);
   }
 }
 
 /** Asks once, without keeping anything. Never throws. */
 export function decideOnce(rules: RuleSet, request: PolicyRequest): Verdict {
   return judge(rules, request, call =>
-    isAuthorized({
-      ...call,
-      schema: policySchema,
-      validateRequest: true,
-      policies: { staticPolicies: textsOf(rules) },
-    }),
+    askEngine(({ isAuthorized }) =>
+      isAuthorized({
+        ...call,
+        schema: policySchema,
+        validateRequest: true,
+        policies: { staticPolicies: textsOf(rules) },
+      }),
+    ),
   );
 }
 
@@ -167,16 +173,21 @@ function textsOf({ rules }: RuleSet): Record<string, string> {
   return Object.fromEntries(rules.map(({ id, text }) => [id, text]));
 }
 
-function prepareRules(name: string, rules: RuleSet): void {
-  const answer = preparsePolicySet(name, { staticPolicies: textsOf(rules) });
+/** Gives the generation of the engine that has them now. */
+function prepareRules(name: string, rules: RuleSet): number {
+  prepareSchema();
+  const answer = askEngine(({ preparsePolicySet }) =>
+    preparsePolicySet(name, { staticPolicies: textsOf(rules) }),
+  );
   if (answer.type === 'failure')
     throw new LockwireError('config', answer.errors.map(({ message }) => message).join('\n'));
+  return engineGeneration();
 }
 
 function prepareSchema(): void {
-  if (schemaReady) return;
-  const answer = preparseSchema(schemaName, policySchema);
+  if (schemaGeneration === engineGeneration()) return;
+  const answer = askEngine(({ preparseSchema }) => preparseSchema(schemaName, policySchema));
   if (answer.type === 'failure')
     throw new Error(`internal error: ${answer.errors.map(({ message }) => message).join('; ')}`);
-  schemaReady = true;
+  schemaGeneration = engineGeneration();
 }

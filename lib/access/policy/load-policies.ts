@@ -1,8 +1,9 @@
 import { basename } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type PolicyJson, policyToJson, validate } from '@cedar-policy/cedar-wasm/nodejs';
+import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs';
 import { safeText } from '../../core/bytes.ts';
 import { LockwireError } from '../../core/errors.ts';
+import { askEngine } from './engine.ts';
 import { lintIds } from './lint-ids.ts';
 import {
   type KnownNames,
@@ -12,6 +13,7 @@ import {
   type PolicyFile,
   policiesPerTurn,
 } from './options.ts';
+import { depthProblem } from './policy-depth.ts';
 import { byteOfError, PolicyProblems, textOfError } from './policy-problems.ts';
 import { policySchema } from './schema.ts';
 import { locate, type PolicyText, position, splitPolicies } from './split-policies.ts';
@@ -78,7 +80,16 @@ function readPolicy(
   { text, startByte }: PolicyText,
   problems: PolicyProblems,
 ): Placed | undefined {
-  const parsed = policyToJson(text);
+  const deep = depthProblem(text);
+  if (deep !== undefined) {
+    problems.add(deep.message, file, startByte + Buffer.byteLength(text.slice(0, deep.index)));
+    return undefined;
+  }
+  const parsed = answerOf(() => askEngine(({ policyToJson }) => policyToJson(text)));
+  if (parsed instanceof LockwireError) {
+    problems.add(parsed.message, file, startByte);
+    return undefined;
+  }
   if (parsed.type === 'failure') {
     for (const error of parsed.errors) problems.add(textOfError(error), file, startByte + byteOfError(error));
     return undefined;
@@ -88,6 +99,16 @@ function readPolicy(
   // The id is told to whoever is refused: the name of the file will do, where it lies is nobody's business.
   const id = json.annotations?.id ?? `${basename(file.name)}:${line}`;
   return { rule: { id, effect: json.effect, file: file.name, line, text, json }, file, startByte };
+}
+
+/** What broke Cedar is one problem more, told like the others. */
+function answerOf<T>(ask: () => T): T | LockwireError {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof LockwireError) return error;
+    throw error;
+  }
 }
 
 function index(placed: readonly Placed[], problems: PolicyProblems): ReadonlyMap<string, Rule> {
@@ -123,7 +144,14 @@ async function validateAll(
 function validateSome(placed: readonly Placed[], problems: PolicyProblems, warnings: string[]): void {
   // Ids of our own: two policies may still have the same one here, and one must not hide the other.
   const staticPolicies = Object.fromEntries(placed.map(({ rule }, i) => [String(i), rule.text]));
-  const answer = validate({ schema: policySchema, policies: { staticPolicies } });
+  const answer = answerOf(() =>
+    askEngine(({ validate }) => validate({ schema: policySchema, policies: { staticPolicies } })),
+  );
+  if (answer instanceof LockwireError) {
+    const [first] = placed;
+    problems.add(answer.message, first?.file, first?.startByte);
+    return;
+  }
   if (answer.type === 'failure') {
     for (const error of answer.errors) problems.add(textOfError(error));
     return;

@@ -5,9 +5,11 @@ export interface PolicyText {
   readonly startByte: number;
 }
 
-// A string with its escapes, a comment to the end of its line, or the end of a policy. Cedar has no other place for ';'.
-const tokens = /"(?:[^"\\]|\\[\s\S])*"|\/\/[^\n]*|;/g;
-const blank = /^(?:\s|\/\/[^\n]*(?:\n|$))*/;
+// A string with its escapes, a comment to the end of its line (a CR alone ends it too, as in Cedar), or the end of a
+// policy. Cedar has no other place for ';'. A string without an end goes on to that of the file: looking for the end
+// again behind each further quote would take minutes.
+const tokens = /"(?:[^"\\]|\\[\s\S])*"?|\/\/[^\r\n]*|;/g;
+const blank = /^(?:\s|\/\/[^\r\n]*(?:[\r\n]|$))*/;
 
 /** Cuts a file into its policies, each without the white space and comments before it; what is no policy stays whole. */
 export function splitPolicies(text: string): readonly PolicyText[] {

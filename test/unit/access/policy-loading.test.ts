@@ -201,6 +201,14 @@ t.test('files are cut into policies past strings, escapes and comments, and noth
     );
   t.same(position(text, pieces[1]?.startByte ?? 0), { line: 4, column: 2 });
   t.same(splitPolicies(' // only a comment'), []);
+  const afterCr = splitPolicies(`// ends with a CR alone\r${open};\r// another;\r`);
+  t.same(
+    afterCr.map(piece => piece.text),
+    [`${open};`],
+    'as in Cedar: the policy behind it is not lost',
+  );
+  const unended = `"${'\\\\"'.repeat(500_000)}`;
+  t.equal(splitPolicies(unended).length, 1, '1.5 MB of quotes without an end are read once');
 
   fc.assert(
     fc.property(fc.array(fc.constantFrom('"', ';', '//', '\n', ' ', '\\', 'é', 'permit', '\\"')), parts => {
