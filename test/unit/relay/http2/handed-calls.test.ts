@@ -1,8 +1,12 @@
 /** Calls that a dialect takes: the client's stream goes to it, and it opens streams to the target itself. */
+import { createServer, type ServerHttp2Stream } from 'node:http2';
 import t from 'tap';
 import type { CallEvents, CallStream } from '../../../../lib/core/ports.ts';
 import type { ClientCall } from '../../../../lib/relay/http2/client-call.ts';
 import type { Verdict } from '../../../../lib/relay/http2/client-relay.ts';
+import { openCall } from '../../../../lib/relay/http2/target-call.ts';
+import { ownUpstream } from '../../../../lib/relay/http2/upstreams.ts';
+import { ErrorCode } from '../../../../lib/wire/http2/frames.ts';
 import { call, grpcHeaders } from '../../../support/http2-calls.ts';
 import { startBackend, startRig } from '../../../support/http2-rig.ts';
 
@@ -87,3 +91,66 @@ t.test('a header list of 9,000 B stays counted as long as the dialect has the ca
   await new Promise<void>(resolve => client.ping(() => resolve()));
   t.equal(rig.held.heldBytes, 0, 'nor is it after a reset');
 });
+
+type Forward = Extract<Verdict, { kind: 'forward' }>;
+
+t.test(
+  'a dialect’s own request of 16,384 B goes to a target that takes as much, one of 16,385 B is refused with both numbers',
+  async t => {
+    const seen: number[] = [];
+    // Of a client's request the target sees nothing: each one makes the dialect ask for itself.
+    const server = createServer({ settings: { maxHeaderListSize: 16_384 } });
+    server.on('stream', (stream, headers) => {
+      seen.push(String(headers['x-large']).length);
+      (stream as ServerHttp2Stream).respond({ ':status': 200 }, { endStream: true });
+    });
+    const backend = await startBackend(server);
+    const outcomes: string[] = [];
+    const rig = await startRig(backend.port, {
+      shared: { ...ownUpstream, maxConnections: 1 },
+      judge: (head, forward) => {
+        const take = (taken: ClientCall): boolean => {
+          taken.start(nothing);
+          void ask(taken, forward as Forward, Number(head.path.slice(1)));
+          return true;
+        };
+        return { ...forward, take } as Verdict;
+      },
+    });
+    t.teardown(async () => {
+      await rig.close();
+      await backend.close();
+    });
+
+    /** Opens a stream to the target with a header list of so many bytes, and tells the client when it is over. */
+    async function ask(taken: ClientCall, { upstreams }: Forward, listBytes: number): Promise<void> {
+      const fields = [
+        field(':method', 'GET'),
+        field(':scheme', 'http'),
+        field(':authority', 'a'),
+        field(':path', '/'),
+      ];
+      const used = fields.reduce((sum, { name, value }) => sum + name.length + value.length + 32, 0);
+      const large = field('x-large', 'x'.repeat(listBytes - used - 'x-large'.length - 32));
+      const own = await openCall(upstreams, 'User::test|somebody', taken.held, {
+        ...nothing,
+        headers: ([status]) => outcomes.push(`status ${status?.value}`),
+        closed(cut) {
+          if (cut !== undefined) outcomes.push(`${cut.code}: ${cut.text}`);
+          taken.sendHeaders([field(':status', '204')], true);
+        },
+      });
+      own.sendHeaders([...fields, large], true);
+    }
+
+    const client = await rig.client();
+    const tooLarge = `${ErrorCode.enhanceYourCalm}: the request’s header list is 16385 B, the target takes 16384 B`;
+    // The first request of a connection may go before the target's settings have come (RFC 9113 section 3.4).
+    for (const size of [16_384, 16_385, 16_384, 16_385])
+      t.equal((await call(client, { ':path': `/${size}` })).status, 204);
+    t.same(outcomes, ['status 200', tooLarge, 'status 200', tooLarge]);
+    t.equal(seen.length, 2, 'the target saw the two honest ones and no more');
+    t.equal(rig.held.heldBytes, 0);
+    t.equal(rig.shared?.connectionCount, 1, 'and none of them cost it its connection');
+  },
+);
