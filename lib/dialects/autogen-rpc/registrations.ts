@@ -109,16 +109,18 @@ export class Registrations {
         );
       // The host may not yet have cleaned up after a worker of ours that had it and is gone.
       const before = registry.ownerOf(type);
-      const status = await ask(
-        'RegisterAgent',
-        encodeRegisterAgentRequest({ type }),
-        (before !== undefined && before !== client) || this.#hub.sweeping,
-      );
-      if (isTaken(status.code)) return taken(type);
-      if (status.code !== GrpcStatus.ok) return failed(status, type);
-      registry.own(client, type)?.types.delete(type);
-      client.types.add(type);
-      return done;
+      const patiently = (before !== undefined && before !== client) || this.#hub.sweeping;
+      registry.beginAsking(client, type);
+      try {
+        const status = await ask('RegisterAgent', encodeRegisterAgentRequest({ type }), patiently);
+        if (isTaken(status.code)) return taken(type);
+        if (status.code !== GrpcStatus.ok) return failed(status, type);
+        registry.own(client, type)?.types.delete(type);
+        client.types.add(type);
+        return done;
+      } finally {
+        registry.endAsking(client, type);
+      }
     });
   }
 

@@ -12,6 +12,8 @@ export interface Owner {
 /** Whose agent types and subscriptions those are that came through here. Bounded by its owners' own limits. */
 export class Registry<Client extends Owner> {
   readonly #owners = new Map<string, Client>();
+  /** Who is just asking the host for a type: one at a time, as not every host refuses the second. */
+  readonly #asking = new Map<string, Client>();
   readonly #byTopic = new Map<string, Map<string, string>>();
   readonly #prefixes = new Map<string, Subscription>();
   /** Whose subscription an id is: unique among all, as in AutoGen. */
@@ -29,11 +31,17 @@ export class Registry<Client extends Owner> {
     return this.#subscribers.get(id);
   }
 
-  /** Whether `client` may not have it: a live worker's it is, or for a while a gone one's of another principal. */
+  /** Whether `client` may not have it: a live worker has it or asks for it, or for a while a gone one of another principal. */
   takenFrom(client: Client, agentType: string): boolean {
-    const owner = this.#owners.get(agentType);
-    if (owner === undefined || owner === client) return false;
-    return owner.connected || owner.principal !== client.principal;
+    return isAnother(client, this.#owners.get(agentType)) || isAnother(client, this.#asking.get(agentType));
+  }
+
+  beginAsking(client: Client, agentType: string): void {
+    this.#asking.set(agentType, client);
+  }
+
+  endAsking(client: Client, agentType: string): void {
+    if (this.#asking.get(agentType) === client) this.#asking.delete(agentType);
   }
 
   /** Gives the client that had it, which is gone: it is to forget it. */
@@ -86,4 +94,9 @@ export class Registry<Client extends Owner> {
     for (const type of client.types) this.disown(client, type);
     for (const subscription of client.subscriptions.values()) this.unsubscribe(client, subscription);
   }
+}
+
+function isAnother<Client extends Owner>(client: Client, owner: Client | undefined): boolean {
+  if (owner === undefined || owner === client) return false;
+  return owner.connected || owner.principal !== client.principal;
 }

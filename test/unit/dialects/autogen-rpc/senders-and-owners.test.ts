@@ -158,3 +158,24 @@ void t.test('a subscription id stands for one subscription, also where the host 
   t.equal((await callee.unsubscribe('s-1')).status, 0);
   t.equal((await callee.subscribe('s-1', 'weather', 'echo')).status, 0);
 });
+
+void t.test('two people register a type at the same time at a host that takes both: one has it', async t => {
+  const { world, caller, callee } = await callerAndCallee();
+  // As .NET's hosts do.
+  world.host.slow = [];
+  const [first, second] = [caller.register('writer'), callee.register('writer')];
+  await settled();
+  const asked = world.host.slow.splice(0);
+  world.host.slow = undefined;
+  for (const ask of asked) {
+    world.host.types.delete('writer');
+    ask();
+  }
+  t.equal((await first).status, -1, 'not answered in time for the test');
+  t.equal((await second).status, 6, 'refused at once');
+  await settled();
+  t.equal(asked.length, 1);
+  t.strictSame(world.dialect.describe().clients[0]?.agentTypes, ['writer']);
+  t.equal(world.host.types.get('writer'), caller.hostId);
+  t.equal((await callee.register('reader')).status, 0);
+});
