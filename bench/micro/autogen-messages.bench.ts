@@ -42,7 +42,7 @@ const newId = '0af7651916cd43dd8448eb211c80319c';
 
 function splice(bytes: Buffer): Uint8Array[] {
   const view = scanMessage(bytes);
-  return view instanceof RequestView ? replaceRequestId(view, newId, 'enveloped') : [];
+  return view instanceof RequestView ? replaceRequestId(view, newId) : [];
 }
 
 function decodeAndEncode(bytes: Buffer): Uint8Array {

@@ -19,9 +19,6 @@ export type KnownSubscription =
       readonly agentType: string;
     };
 
-/** `unknown`: of a kind that a later AutoGen has, or of none. */
-export type Subscription = KnownSubscription | { readonly kind: 'unknown'; readonly id: string };
-
 const Slot = {
   id: firstFreeSlot,
   byType: firstFreeSlot + 2,
@@ -71,7 +68,7 @@ export function decodeAddSubscriptionRequest(bytes: Uint8Array): KnownSubscripti
   const spans = noSpans.slice();
   walk(reader, bytes.byteLength, addSubscriptionRequest, spans);
   const found = subscriptionAt(asBuffer(bytes), spans);
-  if (found.kind !== 'unknown') return found;
+  if (found !== undefined) return found;
   reader.within = addSubscriptionRequest.name;
   throw reader.fault('oneof', 'neither typeSubscription nor typePrefixSubscription');
 }
@@ -80,65 +77,18 @@ export function encodeAddSubscriptionRequest(subscription: KnownSubscription): B
   return encodeMessage([{ number: 1, fields: subscriptionFields(subscription) }]);
 }
 
-/** In the order of the answer. Throws ProtobufError. */
-export function decodeGetSubscriptionsResponse(bytes: Uint8Array): readonly Subscription[] {
-  const found: Subscription[] = [];
-  eachField(bytes, (_start, _end, subscription) => {
-    if (subscription !== undefined) found.push(subscription);
-  });
-  return found;
-}
-
 export function encodeGetSubscriptionsResponse(subscriptions: readonly KnownSubscription[]): Buffer {
   return encodeMessage(subscriptions.map(one => ({ number: 1, fields: subscriptionFields(one) })));
 }
 
-/**
- * GetSubscriptionsResponse without what `keep` does not want. What stays is byte for byte as it came, with the fields of
- * a later AutoGen in a subscription; fields beside the subscriptions are kept as well. Throws ProtobufError.
- */
-export function filterSubscriptions(
-  bytes: Uint8Array,
-  keep: (subscription: Subscription) => boolean,
-): Uint8Array {
-  const kept: Uint8Array[] = [];
-  eachField(bytes, (start, end, subscription) => {
-    if (subscription === undefined || keep(subscription)) kept.push(bytes.subarray(start, end));
-  });
-  return Buffer.concat(kept);
-}
-
-/** Each field of a GetSubscriptionsResponse, tag and all; `subscription` is undefined for a field that is unknown. */
-function eachField(
-  bytes: Uint8Array,
-  visit: (start: number, end: number, subscription: Subscription | undefined) => void,
-): void {
-  const buffer = asBuffer(bytes);
-  const reader = new ProtobufReader(bytes);
-  const end = bytes.byteLength;
-  while (reader.at < end) {
-    reader.within = 'GetSubscriptionsResponse';
-    const start = reader.at;
-    const tag = reader.tag(end);
-    if (tag === 0x0a) {
-      const spans = noSpans.slice();
-      walk(reader, reader.valueEnd(end), subscription, spans);
-      visit(start, reader.at, subscriptionAt(buffer, spans));
-      continue;
-    }
-    if (tag >>> 3 === 1) throw reader.fault('wire-type', `subscriptions has wire type ${tag & 7}`);
-    reader.skip(tag, end);
-    visit(start, reader.at, undefined);
-  }
-}
-
-function subscriptionAt(bytes: Buffer, spans: readonly number[]): Subscription {
+/** undefined: of a kind that a later AutoGen has, or of none. */
+function subscriptionAt(bytes: Buffer, spans: readonly number[]): KnownSubscription | undefined {
   const id = textAt(bytes, spans, Slot.id);
   const topic = textAt(bytes, spans, Slot.topic);
   const agentType = textAt(bytes, spans, Slot.agentType);
   if ((spans[Slot.byType] as number) >= 0) return { kind: 'type', id, topicType: topic, agentType };
   if ((spans[Slot.byPrefix] as number) >= 0) return { kind: 'prefix', id, topicTypePrefix: topic, agentType };
-  return { kind: 'unknown', id };
+  return undefined;
 }
 
 function subscriptionFields(subscription: KnownSubscription): NewField[] {

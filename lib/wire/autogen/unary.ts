@@ -46,11 +46,6 @@ export function checkEmpty(bytes: Uint8Array, name: EmptyName): void {
 
 const nothing: Shape = shape('');
 
-/** RegisterAgentTypeResponse and its like: no bytes. */
-export function encodeEmpty(): Buffer {
-  return Buffer.alloc(0);
-}
-
 function nameOf(bytes: Uint8Array, of: Shape): string {
   const spans: number[] = [-1, -1, -1, -1, -1, -1];
   walk(new ProtobufReader(bytes), bytes.byteLength, of, spans);
